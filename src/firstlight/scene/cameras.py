@@ -1,0 +1,96 @@
+"""Where photos were taken from, and through which lens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from firstlight.scene.similarity import Similarity
+
+CameraModel = Literal["pinhole", "fisheye", "orthographic", "equirectangular"]
+
+
+@dataclass(eq=False)
+class Cameras:
+    """C cameras: OpenCV axes (x right, y down, z forward), pixel centres at +0.5.
+
+    ``distortion`` holds OpenCV's coefficients: k1 k2 p1 p2 k3 k4 k5 k6 for a pinhole camera (rational
+    model), k1 k2 k3 k4 0 0 0 0 for a fisheye (Kannala–Brandt). None means that there is none.
+    For equirectangular cameras ``Ks`` is not used.
+    """
+
+    viewmats: Tensor  # [C, 4, 4] world → camera
+    Ks: Tensor  # [C, 3, 3] pixels
+    width: Tensor  # [C] int64
+    height: Tensor  # [C] int64
+    model: CameraModel = "pinhole"
+    distortion: Tensor | None = None  # [C, 8]
+
+    def __post_init__(self) -> None:
+        c = len(self.viewmats)
+        wanted = {"viewmats": (c, 4, 4), "Ks": (c, 3, 3), "width": (c,), "height": (c,)}
+        for name, shape in wanted.items():
+            found = tuple(getattr(self, name).shape)
+            if found != shape:
+                raise ValueError(f"{name}: expected {list(shape)}, got {list(found)}")
+        if self.distortion is not None and tuple(self.distortion.shape) != (c, 8):
+            raise ValueError(f"distortion: expected {[c, 8]}, got {list(self.distortion.shape)}")
+
+    def __len__(self) -> int:
+        return len(self.viewmats)
+
+    @property
+    def rotations(self) -> Tensor:
+        """World → camera [C, 3, 3]."""
+        return self.viewmats[:, :3, :3]
+
+    @property
+    def centers(self) -> Tensor:
+        """Where the cameras stand in the world [C, 3]."""
+        return -(self.rotations.mT @ self.viewmats[:, :3, 3:]).squeeze(-1)
+
+    @property
+    def extent(self) -> float:
+        """1.1 × the largest distance of a camera from their mean, the scene size of 3DGS's rates."""
+        centers = self.centers.double()
+        return float(1.1 * (centers - centers.mean(0)).norm(dim=-1).max())
+
+    @property
+    def undistorted(self) -> bool:
+        """True when every camera is a plain pinhole: what the rasteriser and the fit work on."""
+        return self.model == "pinhole" and (self.distortion is None or not bool(self.distortion.any()))
+
+    def select(self, index: Tensor | list[int] | slice) -> Cameras:
+        """Those at ``index``, still with a leading C."""
+        if isinstance(index, list):
+            index = torch.tensor(index, dtype=torch.long)
+        return replace(
+            self,
+            viewmats=self.viewmats[index],
+            Ks=self.Ks[index],
+            width=self.width[index],
+            height=self.height[index],
+            distortion=None if self.distortion is None else self.distortion[index],
+        )
+
+    def transform(self, similarity: Similarity) -> Cameras:
+        """The cameras that see a scene moved by ``similarity`` as these see it where it was.
+
+        Lengths along the viewing axis grow by its scale, so depths do too.
+        """
+        rotation = similarity.rotation.to(self.viewmats)
+        viewmats = self.viewmats.clone()
+        viewmats[:, :3, :3] = self.rotations @ rotation.T
+        shift = similarity.translation.to(self.viewmats)
+        viewmats[:, :3, 3] = similarity.scale * self.viewmats[:, :3, 3] - viewmats[:, :3, :3] @ shift
+        return replace(self, viewmats=viewmats)
+
+    def resized(self, width: Tensor, height: Tensor) -> Cameras:
+        """The same lenses over pictures of another size ([C] each); principal points scale with them."""
+        scale = torch.stack([width / self.width, height / self.height], -1).to(self.Ks)  # [C, 2]
+        Ks = self.Ks.clone()
+        Ks[:, :2] *= scale[:, :, None]
+        return replace(self, Ks=Ks, width=width, height=height)
