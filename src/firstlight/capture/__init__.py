@@ -1,0 +1,6 @@
+"""Readers: a path → a `Capture`."""
+
+from firstlight.capture._colmap import cameras_from_reconstruction as cameras_from_reconstruction
+from firstlight.capture._colmap import points_from_reconstruction as points_from_reconstruction
+from firstlight.capture._colmap import read_reconstruction as read_reconstruction
+from firstlight.capture._colmap import registered_names as registered_names
