@@ -1,0 +1,58 @@
+"""Between torch tensors and kernels: views without copies, shape checks, and how work is divided."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+Array = npt.NDArray[Any]
+NO_FLOATS: Array = np.empty(0, np.float32)
+
+
+def workers() -> int:
+    """How many chunks work is cut into: one a thread, and never more than torch was given.
+
+    Results depend on this number and on nothing else about threads.
+    """
+    return int(min(numba.get_num_threads(), torch.get_num_threads()))
+
+
+def view(tensor: Tensor, *shape: int) -> Array:
+    """The tensor's memory as an array of ``shape``, copied only where it is not contiguous."""
+    array: Array = tensor.detach().contiguous().view(*shape).numpy()
+    return array
+
+
+def aligned(*shape: int) -> tuple[Tensor, Array]:
+    """Uninitialised float32 memory that starts on a cache line, and its flat array."""
+    tensor = torch.empty(*shape)
+    return tensor, tensor.view(-1).numpy()
+
+
+def differentiable(rule: type[torch.autograd.Function], *inputs: Any) -> Any:
+    """``rule.apply``, which torch leaves untyped."""
+    apply: Callable[..., Any] = rule.apply
+    return apply(*inputs)
+
+
+def check_shape(name: str, tensor: Tensor, *shape: int) -> None:
+    """ValueError unless ``tensor`` has this shape; TypeError unless it is float32 on the CPU."""
+    if tuple(tensor.shape) != shape:
+        raise ValueError(f"{name}: expected shape {list(shape)}, got {list(tensor.shape)}")
+    if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
+        raise TypeError(f"{name}: expected float32 on the CPU, got {tensor.dtype} on {tensor.device}")
+
+
+def balanced(starts: Array, parts: int, overhead: int = 16) -> Array:
+    """Cut consecutive items into ``parts`` of about equal cost: bounds [parts + 1].
+
+    ``starts`` [items + 1] is the running total of the items' costs; ``overhead`` is what an item costs empty.
+    """
+    items = len(starts) - 1
+    cost = starts.astype(np.int64) + overhead * np.arange(items + 1)
+    inner = np.searchsorted(cost, cost[-1] * np.arange(1, parts) / parts)
+    return np.concatenate([[0], inner, [items]]).astype(np.int64)

@@ -1,0 +1,134 @@
+"""How gradients pass through blending."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from firstlight.render import _blend_kernels as kernels
+from firstlight.render._arrays import Array, aligned, balanced, view, workers
+
+GROUP = 4  # channels that one pass blends
+
+
+class Grid(NamedTuple):
+    """The picture and its tiles."""
+
+    width: int
+    height: int
+    tile_size: int
+    starts: Array  # [tiles + 1] int32: where each tile's list begins
+    masks: Array  # [tiles] bool, or empty
+
+
+def _tag(channels: int, first: int) -> tuple[int, ...]:
+    """The type that picks the kernel for this group of channels: three, or four."""
+    return (0,) * (3 if channels - first <= 3 else 4)
+
+
+def _pack(means2d: Tensor, conics: Tensor, colors: Tensor, opacities: Tensor, first: int) -> Tensor:
+    records, flat = aligned(opacities.numel(), kernels.RECORD)
+    kernels.pack_records(
+        view(means2d, -1, 2),
+        view(conics, -1, 3),
+        view(colors, -1, colors.shape[-1]),
+        view(opacities, -1),
+        first,
+        flat,
+        workers(),
+    )
+    return records
+
+
+class Blend(torch.autograd.Function):
+    """Splats [..., N] and tile lists → colours [I, H, W, D], alphas [I, H, W, 1]."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        means2d: Tensor,
+        conics: Tensor,
+        colors: Tensor,
+        opacities: Tensor,
+        backgrounds: Tensor | None,
+        flatten_ids: Tensor,
+        grid: Grid,
+        absgrad: bool,
+    ) -> tuple[Tensor, Tensor]:
+        channels, tiles = colors.shape[-1], len(grid.starts) - 1
+        across, down = -(-grid.width // grid.tile_size), -(-grid.height // grid.tile_size)
+        images = tiles // (across * down)
+        picture = torch.empty(images, grid.height, grid.width, channels)
+        alphas = torch.empty(images, grid.height, grid.width, 1)
+        stops = torch.empty(tiles, dtype=torch.int32)
+        behind = np.empty((0, 0), np.float32) if backgrounds is None else view(backgrounds, images, channels)
+        records = torch.empty(0)
+        for first in range(0, channels, GROUP):
+            records = _pack(means2d, conics, colors, opacities, first)
+            kernels.blend_forward(
+                records.view(-1).numpy(),
+                view(flatten_ids, -1),
+                grid.starts,
+                balanced(grid.starts, workers()),
+                grid.masks,
+                behind,
+                grid.tile_size,
+                first,
+                _tag(channels, first),
+                picture.numpy(),
+                alphas.view(images, grid.height, grid.width).numpy(),
+                stops.numpy(),
+            )
+        kept = records if channels <= GROUP else None
+        ctx.save_for_backward(means2d, conics, colors, opacities, flatten_ids, kept, stops, picture, alphas)
+        ctx.grid, ctx.absgrad = grid, absgrad
+        return picture, alphas
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, v_picture: Tensor, v_alphas: Tensor) -> tuple[Tensor | None, ...]:
+        means2d, conics, colors, opacities, flatten_ids, kept, stops, picture, alphas = ctx.saved_tensors
+        grid: Grid = ctx.grid
+        absgrad: bool = ctx.absgrad
+        shape, channels, parts = picture.shape[:3], picture.shape[3], workers()
+        v_means2d, v_conics = torch.zeros(means2d.shape), torch.zeros(conics.shape)
+        v_colors, v_opacities = torch.zeros(colors.shape), torch.zeros(opacities.shape)
+        v_absolute = torch.zeros(means2d.shape if absgrad else (0, 2))
+        slots, _ = aligned(parts, opacities.numel() * kernels.SLOT)
+        done = np.append(0, np.cumsum(stops.numpy() - grid.starts[:-1]))
+        v_picture = v_picture.contiguous()
+        for first in range(0, channels, GROUP):
+            records = kept if kept is not None else _pack(means2d, conics, colors, opacities, first)
+            kernels.blend_backward(
+                records.view(-1).numpy(),
+                view(flatten_ids, -1),
+                grid.starts,
+                stops.numpy(),
+                balanced(done, parts),
+                grid.tile_size,
+                first,
+                _tag(channels, first),
+                absgrad,
+                picture.numpy(),
+                alphas.view(shape).numpy(),
+                v_picture.numpy(),
+                view(v_alphas, *shape),
+                slots.numpy(),
+            )
+            kernels.gather_slots(
+                slots.numpy(),
+                first,
+                v_means2d.view(-1, 2).numpy(),
+                v_conics.view(-1, 3).numpy(),
+                v_colors.view(-1, channels).numpy(),
+                v_opacities.view(-1).numpy(),
+                v_absolute.view(-1, 2).numpy(),
+            )
+        if absgrad:
+            means2d.absgrad = v_absolute
+        v_backgrounds = None
+        if ctx.needs_input_grad[4]:
+            v_backgrounds = ((1 - alphas) * v_picture).sum((1, 2))
+        return v_means2d, v_conics, v_colors, v_opacities, v_backgrounds, None, None, None

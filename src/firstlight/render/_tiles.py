@@ -1,0 +1,118 @@
+"""Splats into tiles."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from firstlight.render import _tiles_kernels as kernels
+from firstlight.render._arrays import NO_FLOATS, Array, view, workers
+
+INT32_MAX = 2**31 - 1
+
+
+def _tile_bits(tile_width: int, tile_height: int) -> int:
+    """How many bits of an intersection id hold the tile number."""
+    return math.floor(math.log2(tile_width * tile_height)) + 1
+
+
+@torch.no_grad()
+def isect_tiles(
+    means2d: Tensor,  # [..., N, 2] or [nnz, 2]
+    radii: Tensor,  # [..., N, 2] or [nnz, 2]
+    depths: Tensor,  # [..., N] or [nnz]
+    tile_size: int,
+    tile_width: int,
+    tile_height: int,
+    sort: bool = True,
+    segmented: bool = False,
+    packed: bool = False,
+    n_images: int | None = None,
+    image_ids: Tensor | None = None,  # [nnz], rising
+    gaussian_ids: Tensor | None = None,
+    conics: Tensor | None = None,  # [..., N, 3] or [nnz, 3]
+    opacities: Tensor | None = None,  # [..., N] or [nnz]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """List the tiles that each splat touches, sorted by image, tile and depth (ties by index).
+
+    With ``conics`` and ``opacities`` a tile counts only where alpha reaches 1/255 at one of its pixel
+    centres' rows; without, a splat touches all tiles of its rectangle ``means2d`` ± ``radii``.
+    ``sort=False`` lists splat after splat. ``segmented`` changes nothing here.
+
+    Returns tiles_per_gauss [..., N] int32, isect_ids [n_isects] int64 (image, tile, bits of the depth) and
+    flatten_ids [n_isects] int32 (index into [I * N] or [nnz]). ValueError where packed input lacks its ids.
+    """
+    count = means2d.shape[-2]
+    if packed:
+        if image_ids is None or n_images is None:
+            raise ValueError("isect_tiles: packed=True needs image_ids and n_images")
+        images = n_images
+        inner = torch.searchsorted(image_ids.contiguous(), torch.arange(images + 1).to(image_ids))
+        splat_images: Array = inner.numpy().astype(np.int64)
+    else:
+        images = math.prod(means2d.shape[:-2])
+        splat_images = np.arange(images + 1, dtype=np.int64) * count
+    tiles_per_gauss, isect_ids, flatten_ids, _ = deal(
+        means2d, radii, depths, conics, opacities, splat_images, tile_size, tile_width, tile_height
+    )
+    if not sort:
+        back = torch.argsort(flatten_ids, stable=True)
+        isect_ids, flatten_ids = isect_ids[back], flatten_ids[back]
+    return tiles_per_gauss, isect_ids, flatten_ids
+
+
+def deal(
+    means2d: Tensor,
+    radii: Tensor,
+    depths: Tensor,
+    conics: Tensor | None,
+    opacities: Tensor | None,
+    splat_images: Array,
+    tile_size: int,
+    tile_width: int,
+    tile_height: int,
+) -> tuple[Tensor, Tensor, Tensor, Array]:
+    """``isect_tiles`` and, last, where each tile's list begins [I * tile_height * tile_width + 1] int32."""
+    images, total = len(splat_images) - 1, depths.numel()
+    flat_means, flat_radii = view(means2d, -1, 2), view(radii, -1, 2)
+    exact = conics is not None and opacities is not None
+    flat_conics = view(conics, -1, 3) if exact and conics is not None else np.empty((0, 3), np.float32)
+    flat_opacities = view(opacities, -1) if exact and opacities is not None else NO_FLOATS
+    bits = view(depths, -1).view(np.uint32)
+    order, order_starts = np.empty(total, np.int32), np.empty(images + 1, np.int64)
+    kernels.order_by_depth(flat_radii, bits, splat_images, order, order_starts)
+    order = order[: order_starts[-1]]
+    tiles_per_gauss = torch.zeros(depths.shape, dtype=torch.int32)
+    cells = images * tile_height * tile_width
+    places, starts = np.empty((workers(), cells), np.int64), np.empty(cells + 1, np.int64)
+    splats = (flat_means, flat_radii, flat_conics, flat_opacities)
+    grid = (tile_size, tile_width, tile_height)
+    kernels.count_tiles(*splats, order, splat_images, *grid, tiles_per_gauss.view(-1).numpy(), places)
+    n_isects = kernels.place_tiles(places, starts)
+    if n_isects > INT32_MAX:
+        raise ValueError(f"{n_isects} intersections of splats and tiles: more than {INT32_MAX} are not held")
+    isect_ids = torch.empty(n_isects, dtype=torch.int64)
+    flatten_ids = torch.empty(n_isects, dtype=torch.int32)
+    kernels.fill_tiles(
+        *splats,
+        bits,
+        order,
+        splat_images,
+        *grid,
+        _tile_bits(tile_width, tile_height),
+        places,
+        isect_ids.numpy(),
+        flatten_ids.numpy(),
+    )
+    return tiles_per_gauss, isect_ids, flatten_ids, starts.astype(np.int32)
+
+
+@torch.no_grad()
+def isect_offset_encode(isect_ids: Tensor, n_images: int, tile_width: int, tile_height: int) -> Tensor:
+    """Where each tile's list begins among sorted ``isect_ids``: [n_images, tile_height, tile_width] int32."""
+    image_shift = _tile_bits(tile_width, tile_height)
+    images, tiles = torch.arange(n_images), torch.arange(tile_width * tile_height)
+    cells = (images[:, None] << image_shift | tiles).view(-1)
+    offsets = torch.searchsorted(isect_ids >> 32, cells)
+    return offsets.to(torch.int32).view(n_images, tile_height, tile_width)
