@@ -1,0 +1,122 @@
+"""Scene files and run folders → a viewer."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from firstlight.errors import InputError
+from firstlight.files import load_gaussians
+from firstlight.scene import Cameras, Capture, Photo, Picture
+from firstlight.view.frame import FOV_WITHOUT_CAMERA
+from firstlight.view.viewer import Viewer
+
+
+def open_scene(path: str | Path, *, port: int = 8080) -> Viewer:
+    """Show a scene file, or the run folder that ``firstlight fit`` wrote, with its cameras and photos.
+
+    Of a run only ``scene.ply`` must be there: without ``poses.json`` there are no cameras, and where the
+    photos have moved, their frusta are empty. InputError when there is nothing to show.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: does not exist. Give a scene file (.ply) or a run folder.")
+    title = f"{path.resolve().name} – firstlight"
+    if not path.is_dir():
+        return Viewer(load_gaussians(path), title=title, port=port)
+    scene = path / "scene.ply"
+    if not scene.exists():
+        raise InputError(
+            f"{path}: has no scene.ply. Give a run folder that 'firstlight fit' has finished (one that was "
+            "stopped goes on with --resume), or a scene file (.ply)."
+        )
+    about = _read_json(path / "run.json")
+    poses = _read_json(path / "poses.json")
+    capture = _capture(poses, _Originals(about.get("photos")))
+    return Viewer(load_gaussians(scene), capture, title=title, text=_numbers(about), port=port)
+
+
+class _Originals:
+    """The photos a run was made from, opened when the first of them is wanted."""
+
+    def __init__(self, source: Any) -> None:
+        self.source = source
+
+    @cached_property
+    def photos(self) -> dict[str, Photo]:
+        from firstlight.capture import load  # readers of every format: not needed until somebody looks
+
+        if not isinstance(self.source, str):
+            return {}
+        try:
+            return {photo.name: photo for photo in load(self.source).photos}
+        except InputError:  # moved or removed since
+            return {}
+
+    def decoder(self, name: str) -> Callable[[], Picture]:
+        def decode() -> Picture:
+            photo = self.photos.get(name)
+            if photo is None:
+                raise InputError(f"{self.source}: {name} is not there any more.")
+            return photo.decode()
+
+        return decode
+
+
+def _capture(poses: dict[str, Any], originals: _Originals) -> Capture | None:
+    """The photos of ``poses.json`` that have a place; None when there are none, or when it is damaged."""
+    try:
+        placed = [photo for photo in poses.get("photos", []) if photo["placed"]]
+        cameras = Cameras(
+            viewmats=torch.tensor([photo["viewmat"] for photo in placed], dtype=torch.float32),
+            Ks=torch.tensor([_intrinsics(photo) for photo in placed], dtype=torch.float32),
+            width=torch.tensor([int(photo["width"]) for photo in placed]),
+            height=torch.tensor([int(photo["height"]) for photo in placed]),
+        )
+        photos = [
+            Photo(str(p["name"]), int(p["width"]), int(p["height"]), originals.decoder(str(p["name"])))
+            for p in placed
+        ]
+        capture = Capture(photos, "run folder", cameras)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+    usable = cameras.viewmats.isfinite().all() and cameras.Ks.isfinite().all()
+    return capture if placed and bool(usable) else None
+
+
+def _intrinsics(photo: dict[str, Any]) -> list[list[float]]:
+    """K of an entry, or that of an ordinary lens where it has none (panoramas)."""
+    if photo.get("K") is not None:
+        return [[float(number) for number in row] for row in photo["K"]]
+    width, height = float(photo["width"]), float(photo["height"])
+    focal = max(width, height) / (2 * math.tan(FOV_WITHOUT_CAMERA / 2))
+    return [[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """What a run says of itself; empty where it is missing or damaged: the scene can be shown without."""
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _numbers(about: dict[str, Any]) -> str:
+    """A run's quality in words."""
+    summary = about.get("summary")
+    if not isinstance(summary, dict):
+        return ""
+    lines = []
+    if isinstance(summary.get("psnr"), int | float):
+        lines.append(f"PSNR {summary['psnr']:.2f} dB")
+    if isinstance(summary.get("ssim"), int | float):
+        lines.append(f"SSIM {summary['ssim']:.3f}")
+    text = ", ".join(lines)
+    return f"{text} on {summary['measured_on']}" if text and "measured_on" in summary else text
