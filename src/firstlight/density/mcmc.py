@@ -1,0 +1,141 @@
+"""3D Gaussian Splatting as Markov Chain Monte Carlo (Kheradmand et al. 2024)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from firstlight.density._langevin import displaced
+from firstlight.density.strategy import Refinement, State, Trainable, due, interval, logit
+from firstlight.scene import Gaussians
+
+MAX_COPIES = 50  # of one Gaussian at once: the sum below alternates in sign and loses digits
+NOISE_STEEPNESS = 100.0  # how sharply noise fades with opacity
+QUIET = 0.15  # above this opacity the noise has faded below 1e-6 of its strength, and is left out
+
+
+@dataclass(frozen=True)
+class Mcmc:
+    """Noise on the means; the dead move to where the living are; growth to a fixed count.
+
+    Steps are written for a fit of 30,000 and scale with its length. Where refinements cannot come as often
+    as that asks (there are at least 50 steps between two), each grows by more, so that growth keeps its pace.
+    The two regularisers of the paper, on opacities and scales, are losses of the recipe.
+    """
+
+    cap: int = 100_000  # Gaussians
+    growth: float = 0.05  # at each refinement
+    min_opacity: float = 0.005  # at or below it a Gaussian is dead
+    noise: float = 5e5  # times the learning rate of the means
+    start: int = 500
+    stop: int = 25_000
+    every: int = 100
+
+    def initialize(self, count: int) -> State:
+        return {}
+
+    def observe(self, state: State, meta: dict[str, Any]) -> None:
+        pass
+
+    @torch.no_grad()
+    def refine(self, trainable: Trainable, state: State, context: Refinement) -> str | None:
+        words = None
+        if due(context, self.start, self.stop, self.every):
+            moved = self._relocate(trainable, context.generator)
+            added = self._grow(trainable, context)
+            words = f"+{added}, {moved} moved"
+        self._shake(trainable, context)
+        return words
+
+    def _relocate(self, trainable: Trainable, generator: torch.Generator) -> int:
+        """Put each dead Gaussian where a living one is; returns how many."""
+        gaussians = trainable.gaussians.detach()
+        opacities = gaussians.opacities
+        dead = (opacities <= self.min_opacity).nonzero().squeeze(-1)
+        alive = (opacities > self.min_opacity).nonzero().squeeze(-1)
+        if len(dead) == 0 or len(alive) == 0:
+            return 0
+        sources = alive[_draw(opacities[alive], len(dead), generator)]
+        shared = self._shared(gaussians, sources)
+        parents = _distinct(sources)
+        copies = shared.select(torch.cat([sources, parents]))
+        trainable.assign(torch.cat([dead, parents]), copies.tensors())
+        return len(dead)
+
+    def _grow(self, trainable: Trainable, context: Refinement) -> int:
+        """Add copies of living Gaussians up to the next count; returns how many."""
+        gaussians = trainable.gaussians.detach()
+        count = len(gaussians)
+        more = min(self.cap, max(int(count * self._factor(context.steps)), count + 1)) - count
+        if more <= 0:
+            return 0
+        sources = _draw(gaussians.opacities, more, context.generator)
+        shared = self._shared(gaussians, sources)
+        parents = _distinct(sources)
+        trainable.assign(parents, shared.select(parents).tensors())
+        trainable.rebuild(torch.arange(count), shared.select(sources))
+        return more
+
+    def _factor(self, steps: int) -> float:
+        """Growth of one refinement; at most doubling, so that a copy is seldom the copy of a copy."""
+        wanted = self.every * steps / 30_000
+        return float(min((1 + self.growth) ** (interval(self.every, steps) / wanted), 2.0))
+
+    def _shared(self, gaussians: Gaussians, sources: Tensor) -> Gaussians:
+        """``gaussians`` with each of ``sources`` [M] turned into one of the copies that stand for it."""
+        copies = torch.bincount(sources, minlength=len(gaussians)) + 1
+        rows = _distinct(sources)
+        opacity, shrink = share(gaussians.opacities[rows], copies[rows])
+        shared = gaussians.clone()
+        shared.logit_opacities[rows] = opacity.clamp(self.min_opacity, 1 - 1e-6).logit().float()
+        shared.log_scales[rows] += shrink.log().float()[:, None]
+        return shared
+
+    def _shake(self, trainable: Trainable, context: Refinement) -> None:
+        """Langevin noise, shaped like each Gaussian, on the means of those that are nearly transparent."""
+        gaussians = trainable.gaussians.detach()
+        rows = (gaussians.logit_opacities < logit(QUIET)).nonzero().squeeze(-1)
+        if len(rows) == 0 or self.noise == 0:
+            return
+        drawn = torch.randn(len(rows), 3, generator=context.generator)
+        loud = context.means_rate * self.noise
+        faded = loud * torch.sigmoid(NOISE_STEEPNESS * (self.min_opacity - gaussians.opacities[rows]))
+        means = displaced(gaussians, rows, drawn * faded[:, None])
+        trainable.assign(rows, {"means": means}, forget=False)
+
+
+def share(opacities: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
+    """Opacity of each of ``copies`` [M] ≥ 1 Gaussians in one place that together look like one of
+    ``opacities`` [M], and the factor on its scales (equation 9 of the paper), both float64 [M].
+
+    The paper's double sum over i ≤ N and k < i adds C(i − 1, k) over i, which is C(N, k + 1): one is left.
+    """
+    n = copies.clamp(max=MAX_COPIES)
+    whole = opacities.double().clamp(max=1 - 1e-12)
+    part = -torch.expm1(torch.log1p(-whole) / n)
+    j = torch.arange(1, MAX_COPIES + 1, dtype=torch.float64)
+    terms = _BINOMIAL[n] * part[:, None] ** j / j.sqrt()  # [M, MAX_COPIES]
+    terms[:, 1::2] *= -1
+    return part, whole / terms.sum(-1)
+
+
+# C(n, j) for n = 0 … MAX_COPIES (rows) and j = 1 … MAX_COPIES (columns)
+_BINOMIAL = torch.tensor(
+    [[math.comb(n, j) for j in range(1, MAX_COPIES + 1)] for n in range(MAX_COPIES + 1)], dtype=torch.float64
+)
+
+
+def _draw(weights: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """``count`` indices with replacement, as likely as ``weights`` [N] say."""
+    # Inverting the running sum has no limit on N, which torch.multinomial has, and one call of the generator.
+    total = weights.double().cumsum(0)
+    places = torch.rand(count, dtype=torch.float64, generator=generator) * total[-1]
+    return torch.searchsorted(total, places, right=True).clamp(max=len(weights) - 1)
+
+
+def _distinct(rows: Tensor) -> Tensor:
+    return torch.unique(rows)  # type: ignore[no-any-return, no-untyped-call]

@@ -1,0 +1,80 @@
+"""What a density strategy is asked, and what it may do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from firstlight.scene import Gaussians
+
+# Everything about a strategy that changes during a fit. It goes into checkpoints, so nothing that matters
+# may live elsewhere. Rows, where it has any, are those of the Gaussians.
+State = dict[str, Tensor]
+
+PAPER_STEPS = 30_000  # what the constants of 3DGS and its followers are written for
+MIN_EVERY = 50  # steps between refinements: enough views to judge a Gaussian by
+
+
+class Trainable(Protocol):
+    """Gaussians under optimisation. Rows and their moments move together."""
+
+    @property
+    def gaussians(self) -> Gaussians:
+        """Leaf tensors: read them without gradients, change them only through the methods below."""
+
+    def rebuild(self, keep: Tensor, new: Gaussians | None = None) -> None:
+        """Keep the rows ``keep`` [M], in that order and with their moments, then ``new`` with none."""
+
+    def assign(self, rows: Tensor, values: dict[str, Tensor], forget: bool = True) -> None:
+        """Overwrite ``rows`` [M] of the named attributes; ``forget`` zeroes the moments of just these."""
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """Where the fit stands when a strategy is called."""
+
+    step: int  # optimiser steps done
+    steps: int  # in all
+    extent: float  # size of the scene: ``Cameras.extent`` of the training views
+    means_rate: float  # present learning rate of the means, scene units
+    white_background: bool
+    generator: torch.Generator  # the only source of randomness
+
+
+class Strategy(Protocol):
+    """Plain settings (a frozen dataclass in a ``Recipe``) and what to do with them."""
+
+    def initialize(self, count: int) -> State:
+        """The state before the first step, for ``count`` Gaussians."""
+
+    def observe(self, state: State, meta: dict[str, Any]) -> None:
+        """After backward, before the optimiser: ``meta`` is what the rasteriser returned.
+
+        Read from it: radii [C, N, 2], means2d [C, N, 2] with ``.grad``, width, height.
+        """
+
+    def refine(self, trainable: Trainable, state: State, context: Refinement) -> str | None:
+        """After the optimiser's step. Returns a word about what was done, None for nothing of note."""
+
+
+def scaled(constant: int, steps: int) -> int:
+    """A step count of the papers' 30,000 in a fit of ``steps``."""
+    return round(constant * steps / PAPER_STEPS)
+
+
+def interval(constant: int, steps: int) -> int:
+    """Steps between refinements that the papers make every ``constant`` of 30,000."""
+    return max(MIN_EVERY, scaled(constant, steps))
+
+
+def due(context: Refinement, start: int, stop: int, every: int) -> bool:
+    """Whether to refine now, with constants of the papers' 30,000 steps (both ends exclusive)."""
+    inside = scaled(start, context.steps) < context.step < scaled(stop, context.steps)
+    return inside and context.step % interval(every, context.steps) == 0
+
+
+def logit(probability: float) -> float:
+    return float(torch.logit(torch.tensor(probability, dtype=torch.float64)))
