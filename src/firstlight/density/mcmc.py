@@ -138,4 +138,4 @@ def _draw(weights: Tensor, count: int, generator: torch.Generator) -> Tensor:
 
 
 def _distinct(rows: Tensor) -> Tensor:
-    return torch.unique(rows)  # type: ignore[no-any-return, no-untyped-call]
+    return torch.unique(rows)  # type: ignore[no-any-return]
