@@ -1,0 +1,3 @@
+"""The report of a run: one page, from the run folder alone."""
+
+from firstlight.evaluate.report.page import write_report as write_report

@@ -1,0 +1,84 @@
+"""``report.html``: one file that needs no network, no server and nothing beside it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib.resources import files
+from pathlib import Path
+
+from firstlight.evaluate.report.details import (
+    aside_section,
+    map_section,
+    progress_section,
+    settings_section,
+    time_section,
+)
+from firstlight.evaluate.report.folder import RunFolder, read_run_folder, table
+from firstlight.evaluate.report.gallery import gallery, judged_photos
+from firstlight.evaluate.report.headline import headline, title
+from firstlight.evaluate.report.markup import Html, element, join
+from firstlight.files.atomic import atomic_write
+
+REPORT_FILE = "report.html"
+
+
+def write_report(run: Path) -> Path:
+    """Write ``report.html`` into the run folder, from ``run.json``, ``metrics.jsonl``, ``poses.json``, ``renders/``.
+
+    Only ``run.json`` is needed; what else is missing or broken is left out and named on the page. Nothing that
+    the folder holds can run as script: strings are escaped, and the page's own policy allows no script but
+    its own. InputError when ``run`` is no run folder or cannot be written to.
+    """
+    page = render_page(read_run_folder(run))
+    path = run / REPORT_FILE
+    with atomic_write(path) as temporary:
+        # A photo's name may hold what UTF-8 cannot (half a surrogate pair): shown as '?', not a reason to fail.
+        temporary.write_text(page, encoding="utf-8", errors="replace")
+    return path
+
+
+def render_page(folder: RunFolder) -> str:
+    """The page as text."""
+    judged, held_out = judged_photos(folder.run)
+    test = table(folder.run.get("split")).get("test")
+    held_names = {name for name in test if isinstance(name, str)} if isinstance(test, list) else set()
+    body = [
+        headline(folder, judged, held_out),
+        gallery(folder, judged, held_out),
+        progress_section(folder.metrics),
+        map_section(folder.poses, held_names),
+        time_section(folder.run),
+        aside_section(folder),
+        settings_section(folder.run),
+    ]
+    return "<!doctype html>\n" + _document(title(folder.run), join(*body))
+
+
+def _document(name: str, body: Html) -> Html:
+    style, script = Html(_resource("style.css")), Html(_resource("script.js"))
+    policy = (
+        f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    head = [
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=policy),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("title", f"{name} · firstlight report"),
+        element("style", style),
+    ]
+    main = element("main", body)
+    return element(
+        "html", element("head", *head), element("body", main, element("script", script)), lang="en"
+    )
+
+
+def _resource(name: str) -> str:
+    return files(__package__ or "").joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(code: str) -> str:
+    """A Content-Security-Policy source that allows this very code."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()}'"
