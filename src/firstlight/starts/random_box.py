@@ -68,7 +68,8 @@ def viewing_distances(cameras: Cameras) -> Tensor:
         point = torch.linalg.solve(across.mean(0), (across @ centers[:, :, None]).mean(0)).squeeze(-1)
         ahead = ((point - centers) * axes).sum(-1) > 0
         if ahead.double().mean() > 0.5:
-            return torch.linalg.vector_norm(centers - point, dim=-1)
+            distances: Tensor = (centers - point).norm(dim=-1)
+            return distances
     return torch.full((len(cameras),), 3 * _radius(centers), dtype=torch.float64)
 
 
