@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,7 @@ def lpips_missing() -> str | None:
             return f"not computed: {package} is not installed (pip install 'firstlight[lpips]')"
     weights = _weights_file()
     if not weights.is_file():
-        return (
-            f"not computed: its AlexNet weights are not on this machine ({weights.name} in {weights.parent})"
-        )
+        return f"not computed: there is no {weights.name} (AlexNet's weights) in {weights.parent}"
     if not _intact(weights):
         return f"not computed: {weights} is damaged; delete it and let torchvision fetch it again"
     return None
@@ -59,10 +58,8 @@ class Lpips:
 
 def _weights_file() -> Path:
     """Where torchvision keeps the weights that it would otherwise download."""
-    from torchvision.models import AlexNet_Weights
-
-    name = AlexNet_Weights.DEFAULT.url.rsplit("/", 1)[-1]
-    return Path(torch.hub.get_dir()) / "checkpoints" / name
+    address: str = import_module("torchvision.models").AlexNet_Weights.DEFAULT.url
+    return Path(torch.hub.get_dir(), "checkpoints", address.rsplit("/", 1)[-1])
 
 
 def _intact(weights: Path) -> bool:

@@ -74,7 +74,8 @@ def fit_colours(rendered: Tensor, photo: Bytes, mask: Bytes | None = None) -> Te
     change = torch.linalg.pinv(source.T @ source, hermitian=True) @ (source.T @ target)  # [4, 3]
     height, width, _ = picture.shape
     padded = torch.cat([picture, torch.ones(height, width, 1)], 2)
-    return (padded @ change.float()).clamp(0, 1)
+    fitted: Tensor = (padded @ change.float()).clamp(0, 1)
+    return fitted
 
 
 def clamped(rendered: Tensor) -> Tensor:

@@ -135,7 +135,8 @@ def to_bytes(rendered: Tensor) -> Bytes:
 def false_colours(error: Floats) -> Bytes:
     """Errors [H, W] in [0, 1] → magma [H, W, 3] uint8, the map that FLIP's authors use."""
     level = np.rint(np.clip(error, 0, 1) * 255).astype(np.uint8)
-    return cv2.cvtColor(cv2.applyColorMap(level, cv2.COLORMAP_MAGMA), cv2.COLOR_BGR2RGB).astype(np.uint8)
+    colored = cv2.applyColorMap(level, cv2.COLORMAP_MAGMA)  # BGR
+    return np.ascontiguousarray(colored[..., ::-1])
 
 
 def safe_name(name: str) -> str:

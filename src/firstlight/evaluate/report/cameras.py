@@ -15,7 +15,7 @@ Array = npt.NDArray[np.float64]
 
 WIDTH, HEIGHT, MARGIN = 540.0, 400.0, 18.0
 MAX_POINTS = 2000
-LEVELS = 6  # a colour channel of a point, so that points of one colour share a path
+LEVELS = 6  # a colour channel of a point (0, 51 … 255), so that points of one colour share a path
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,8 +190,6 @@ def _dots(spots: Array, colors: Array) -> list[Html]:
     for (x, y), level in zip(spots, levels, strict=True):
         paths[tuple(level)].append(f"M{x:.0f} {y:.0f}h0")
     return [
-        element(
-            "path", d="".join(parts), stroke="#" + "".join(f"{v * 255 // (LEVELS - 1):02x}" for v in level)
-        )
+        element("path", d="".join(parts), stroke="#" + "".join(f"{51 * channel:02x}" for channel in level))
         for level, parts in sorted(paths.items())
     ]

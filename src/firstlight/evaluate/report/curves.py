@@ -36,14 +36,15 @@ class Curve:
     unit: str
     digits: int
     color: str  # CSS class
+    from_zero: bool
     dots: str | None = None  # key of rarer values that are drawn as dots
     dots_title: str = ""
 
 
 CURVES = (
-    Curve("loss", "Loss", "", 4, "a"),
-    Curve("psnr", "PSNR", " dB", 2, "b", "test_psnr", "held out"),
-    Curve("gaussians", "Gaussians", "", 0, "c"),
+    Curve("loss", "Loss", "", 4, "a", True),
+    Curve("psnr", "PSNR", " dB", 2, "b", False, "test_psnr", "held out"),
+    Curve("gaussians", "Gaussians", "", 0, "c", True),
 )
 
 
@@ -73,10 +74,7 @@ def bins(series: Series, limit: int = BINS) -> list[Bin]:
 
 def ticks(low: float, high: float, wanted: int = 4) -> list[float]:
     """Round numbers within [low, high], about ``wanted`` of them."""
-    span = high - low
-    if not span > 0:
-        return [low]
-    rough = span / wanted
+    rough = (high - low) / wanted
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
     first = math.ceil(low / step - 1e-9)
@@ -91,11 +89,11 @@ def _bin(cut: Series) -> Bin:
 
 def _figure(curve: Curve, metrics: list[Table], axis: str, axis_label: str) -> Html | None:
     series = values(metrics, axis, curve.key)
-    if len(series) < 2 or series[0][0] == series[-1][0]:
+    if len(series) < 2 or series[-1][0] - series[0][0] < 1e-6:
         return None
     dots = values(metrics, axis, curve.dots) if curve.dots else []
-    frame = _Frame.around(series, dots)
     line = bins(series)
+    frame = _Frame.around(line, dots, curve.from_zero)
     band = [(b.x, b.high) for b in line] + [(b.x, b.low) for b in reversed(line)]
     mean = [(b.x, b.mean) for b in line]
     drawing = element(
@@ -137,14 +135,13 @@ class _Frame:
     y1: float
 
     @staticmethod
-    def around(series: Series, dots: Series) -> _Frame:
-        """Room for the curve. The start of a fit may be far off, so the axis follows the bulk of it."""
-        line = bins(series)
-        ys = sorted([b.mean for b in line] + [y for _, y in dots])
-        low, high = ys[0], ys[-1]
-        pad = (high - low) * 0.08 or abs(high) * 0.1 or 1.0
-        floor = 0.0 if low >= 0 and low < (high - low) else low - pad
-        return _Frame(series[0][0], series[-1][0], floor, high + pad)
+    def around(line: list[Bin], dots: Series, from_zero: bool) -> _Frame:
+        """Room for the means and the dots; single steps far off do not flatten the curve."""
+        ys = [item.mean for item in line] + [y for _, y in dots]
+        low, high = min(ys), max(ys)
+        flat = high - low <= 1e-6 * abs(high)
+        pad = max(0.1 * abs(high) if flat else 0.08 * (high - low), 1e-9)
+        return _Frame(line[0].x, line[-1].x, 0.0 if from_zero and low >= 0 else low - pad, high + pad)
 
     def x(self, value: float) -> float:
         return LEFT + (value - self.x0) / (self.x1 - self.x0) * (WIDTH - LEFT - RIGHT)
@@ -157,15 +154,16 @@ class _Frame:
         return " ".join(f"{self.x(x):.1f},{self.y(y):.1f}" for x, y in series)
 
     def axes(self, label: str) -> Html:
-        bottom = HEIGHT - BOTTOM
-        parts: list[Html] = []
-        for value in ticks(self.y0, self.y1):
-            y = self.y(value)
-            parts.append(element("line", class_="grid", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y))
-            parts.append(element("text", words.short(value), x=LEFT - 6, y=y + 3.5, text_anchor="end"))
-        for value in ticks(self.x0, self.x1):
-            parts.append(
-                element("text", words.short(value), x=self.x(value), y=bottom + 15, text_anchor="middle")
-            )
-        parts.append(element("text", label, x=WIDTH - RIGHT, y=HEIGHT - 3, text_anchor="end", class_="axis"))
-        return element("g", *parts, class_="axes")
+        right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
+        levels = [(value, self.y(value)) for value in ticks(self.y0, self.y1)]
+        return element(
+            "g",
+            *(element("line", class_="grid", x1=LEFT, x2=right, y1=y, y2=y) for _, y in levels),
+            *(_text(words.short(value), LEFT - 6, y + 3.5, "end") for value, y in levels),
+            *(_text(words.short(x), self.x(x), bottom + 15, "middle") for x in ticks(self.x0, self.x1)),
+            _text(label, right, HEIGHT - 3, "end"),
+        )
+
+
+def _text(shown: str, x: float, y: float, anchor: str) -> Html:
+    return element("text", shown, x=x, y=y, text_anchor=anchor)

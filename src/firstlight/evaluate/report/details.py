@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from firstlight.evaluate.report import words
@@ -39,7 +39,7 @@ def progress_section(metrics: list[Table]) -> Html | None:
         element("h2", "How the fit went"),
         element(
             "p",
-            "Loss and PSNR are of the photo of each step; the shade spans neighbouring steps.",
+            "Loss and PSNR are of each step's own photo; the shade spans neighbouring steps.",
             class_="fine",
         ),
         element("div", *choice, element("div", drawn, class_="charts"), class_="curves"),
@@ -100,13 +100,10 @@ def aside_section(folder: RunFolder) -> Html | None:
     reasons = {text(entry.get("name")): text(entry.get("reason")) or "no reason given" for entry in entries}
     if not reasons:
         return None
-    rows = [
-        element("tr", element("th", name, scope="row"), element("td", why)) for name, why in reasons.items()
-    ]
     return element(
         "section",
-        element("h2", f"{words.plural(len(rows), 'photo')} set aside"),
-        element("table", element("tbody", *rows), class_="pairs-table"),
+        element("h2", f"{words.plural(len(reasons), 'photo')} set aside"),
+        _two_columns(reasons.items()),
         id="aside",
     )
 
@@ -165,8 +162,9 @@ def _memory(run: Table) -> str:
 def _fold(title: str, value: Table) -> Html | None:
     if not value:
         return None
-    rows = [
-        element("tr", element("th", key, scope="row"), element("td", said)) for key, said in flattened(value)
-    ]
-    body = element("table", element("tbody", *rows), class_="pairs-table")
-    return element("details", element("summary", title), body)
+    return element("details", element("summary", title), _two_columns(flattened(value)))
+
+
+def _two_columns(rows: Iterable[tuple[str, str]]) -> Html:
+    written = [element("tr", element("th", left, scope="row"), element("td", right)) for left, right in rows]
+    return element("table", element("tbody", *written), class_="pairs-table")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 from firstlight.errors import InputError
 
 Table = dict[str, Any]
+
+LARGEST = 1e30  # beyond it, drawing would overflow
 
 
 @dataclass
@@ -37,13 +38,10 @@ def read_run_folder(path: Path) -> RunFolder:
 
 
 def number(value: Any) -> float | None:
-    """A finite number, or None."""
+    """A number, or None for anything else: NaN and infinity, and what no run can have measured."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:
-        return None
+    return float(value) if abs(value) < LARGEST else None
 
 
 def table(value: Any) -> Table:

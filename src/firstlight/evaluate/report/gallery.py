@@ -71,8 +71,8 @@ class _Row:
 def _about(shown: int, judged: int, max_side: int) -> str:
     some = f"{shown} of {judged} photos, evenly spaced. " if shown < judged else ""
     return (
-        f"{some}The error is FLIP: black where an eye sees no difference, bright where it sees much. Pictures here "
-        f"are at most {max_side} pixels wide or high; the full ones are in renders/."
+        f"{some}The error is FLIP: black where an eye sees no difference, bright where it sees much. "
+        f"Pictures here are at most {max_side} pixels wide or high; the full ones are in renders/."
     )
 
 
@@ -128,7 +128,6 @@ def _figure(kind: str, picture: Embedded | str, name: str) -> Html:
         width=picture.width,
         height=picture.height,
         alt=f"{TITLES[kind]} of {name}",
-        loading="lazy",
         decoding="async",
         data_kind=kind,
     )

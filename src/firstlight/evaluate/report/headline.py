@@ -25,9 +25,10 @@ def headline(folder: RunFolder, judged: list[Table], held_out: bool) -> Html:
 
 
 def title(run: Table) -> str:
-    """The last part of where the photos came from."""
+    """The last telling part of where the photos came from."""
     parts = [part for part in re.split(r"[/\\]", text(run.get("photos"))) if part.strip(". ")]
-    return parts[-1] if parts else "Untitled capture"
+    telling = [part for part in parts if part.lower() not in ("images", "photos", "input")]
+    return (telling or parts or ["Untitled capture"])[-1]
 
 
 def _sentence(run: Table, summary: Table, judged: list[Table], held_out: bool) -> str:
@@ -52,70 +53,49 @@ def _stopped(run: Table, summary: Table) -> Html | None:
     if run.get("status") in ("complete", None):
         return None
     done, steps = number(summary.get("steps")), number(run.get("steps"))
-    where = (
-        f" at step {words.count(done)} of {words.count(steps)}"
-        if done is not None and steps is not None
-        else ""
-    )
-    return element(
-        "p", f"This fit stopped{where}; 'firstlight fit … --resume' goes on with it.", class_="notice"
-    )
+    where = "" if done is None or steps is None else f" at step {words.count(done)} of {words.count(steps)}"
+    said = f"This fit stopped{where}; 'firstlight fit … --resume' goes on with it."
+    return element("p", said, class_="notice")
 
 
 def _tiles(summary: Table, held_out: bool, judged: bool) -> list[Html]:
-    psnr = number(summary.get("psnr"))
-    whose = "held-out photos" if held_out else "training photos"
-    off = (
-        ""
-        if psnr is None
-        else f"A colour is off by about {100 * 10 ** (-psnr / 20):.1f} % of the full range."
-    )
-    tiles = []
-    if judged:
-        tiles += [
-            _tile(f"PSNR, {whose}", words.decimal(psnr), "dB", off, main=True),
-            _tile(
-                "SSIM",
-                words.decimal(number(summary.get("ssim")), 3),
-                "",
-                "Likeness of structure; 1 is the same.",
-            ),
-            _tile(
-                "FLIP",
-                words.decimal(number(summary.get("flip")), 3),
-                "",
-                "Difference an eye sees; 0 is none.",
-            ),
-            _lpips(summary),
-        ]
-    gaussians, memory = number(summary.get("gaussians")), number(summary.get("peak_memory_mb"))
+    gaussians, seconds = number(summary.get("gaussians")), number(summary.get("seconds"))
+    memory = number(summary.get("peak_memory_mb"))
     return [
-        *tiles,
-        _tile("Gaussians", words.count(gaussians), "", "What the scene is made of."),
-        _tile("Time", words.duration(number(summary.get("seconds"))), "", "From photos to this page."),
-        _tile("Memory", words.megabytes(memory), "", "At its peak."),
+        *(_quality(summary, "held-out photos" if held_out else "training photos") if judged else []),
+        _tile("Gaussians", words.count(gaussians), "What the scene is made of."),
+        _tile("Time", words.duration(seconds), "From photos to this page."),
+        _tile("Memory", words.megabytes(memory), "At its peak."),
     ]
 
 
-def _lpips(summary: Table) -> Html:
-    value = number(summary.get("lpips"))
-    said = (
-        "Difference to a trained network; 0 is none."
-        if value is not None
-        else text(summary.get("lpips_note"))
-    )
-    return _tile("LPIPS", words.decimal(value, 3), "", said)
+def _quality(summary: Table, whose: str) -> list[Html]:
+    psnr, ssim = number(summary.get("psnr")), number(summary.get("ssim"))
+    flip, lpips = number(summary.get("flip")), number(summary.get("lpips"))
+    seen = text(summary.get("lpips_note")) if lpips is None else "Difference a network sees; 0 is none."
+    return [
+        _tile(f"PSNR, {whose}", words.decimal(psnr), _colour_error(psnr), unit="dB", main=True),
+        _tile("SSIM", words.decimal(ssim, 3), "Likeness of structure; 1 is the same."),
+        _tile("FLIP", words.decimal(flip, 3), "Difference an eye sees; 0 is none."),
+        _tile(
+            "LPIPS",
+            words.decimal(lpips, 3),
+            seen,
+        ),
+    ]
 
 
-def _tile(label: str, value: str, unit: str, said: str, main: bool = False) -> Html:
+def _colour_error(psnr: float | None) -> str:
+    """PSNR in other words: it is -20 log10 of the root mean square error."""
+    if psnr is None or not 0 <= psnr <= 200:
+        return ""
+    return f"A colour is off by about {100 * 10 ** (-psnr / 20):.1f} % of the full range."
+
+
+def _tile(label: str, value: str, said: str, unit: str = "", main: bool = False) -> Html:
     shown = element("dd", value, element("small", f" {unit}") if unit else None, class_="value")
-    return element(
-        "div",
-        element("dt", label),
-        shown,
-        element("dd", said, class_="said"),
-        class_="tile main" if main else "tile",
-    )
+    explained = element("dd", said, class_="said")
+    return element("div", element("dt", label), shown, explained, class_="tile main" if main else "tile")
 
 
 def _aligned(summary: Table) -> Html | None:
@@ -124,7 +104,7 @@ def _aligned(summary: Table) -> Html | None:
         return None
     return element(
         "p",
-        f"After fitting each render's colours to its photo, PSNR is {value:.2f} dB. That sets aside differences of "
-        "exposure and white balance, which no other photo can foretell; it is not the number to quote.",
+        f"After fitting each render's colours to its photo, PSNR is {value:.2f} dB. That sets aside "
+        "differences of exposure and white balance, which no other photo can foretell; it is not the number to quote.",
         class_="fine",
     )

@@ -24,16 +24,17 @@ REPORT_FILE = "report.html"
 
 
 def write_report(run: Path) -> Path:
-    """Write ``report.html`` into the run folder, from ``run.json``, ``metrics.jsonl``, ``poses.json``, ``renders/``.
+    """Write ``report.html`` into the run folder.
 
-    Only ``run.json`` is needed; what else is missing or broken is left out and named on the page. Nothing that
-    the folder holds can run as script: strings are escaped, and the page's own policy allows no script but
-    its own. InputError when ``run`` is no run folder or cannot be written to.
+    It is made from ``run.json``, ``metrics.jsonl``, ``poses.json`` and ``renders/`` there. Only ``run.json``
+    is needed; what else is missing or broken stays out and is named on the page. Nothing in the folder can
+    run as script: strings are escaped, and the page's policy allows no script but its own.
+    InputError when ``run`` is no run folder or cannot be written to.
     """
     page = render_page(read_run_folder(run))
     path = run / REPORT_FILE
     with atomic_write(path) as temporary:
-        # A photo's name may hold what UTF-8 cannot (half a surrogate pair): shown as '?', not a reason to fail.
+        # A photo's name may hold what UTF-8 cannot (half a surrogate pair): it is shown as '?'.
         temporary.write_text(page, encoding="utf-8", errors="replace")
     return path
 
