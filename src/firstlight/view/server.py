@@ -47,9 +47,12 @@ def is_welcome(host: str | None, origin: str | None) -> bool:
     A page of another site can reach a loopback address, under that address or under a name that it makes
     point there (DNS rebinding); its browser tells by ``Origin`` and ``Host``.
     """
-    if host is None or urlsplit(f"//{host}").hostname not in _LOOPBACK_NAMES:
+    try:
+        if host is None or urlsplit(f"//{host}").hostname not in _LOOPBACK_NAMES:
+            return False
+        return origin is None or urlsplit(origin).netloc == host
+    except ValueError:  # no address at all
         return False
-    return origin is None or urlsplit(origin).netloc == host
 
 
 def _refuse_strangers(server: Any) -> None:

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from firstlight.errors import InputError
+from firstlight.view import Viewer, open_scene
+from tests.view.conftest import Example
+
+
+def write_run(folder: Path, example: Example, **about: Any) -> Path:
+    folder.mkdir(exist_ok=True)
+    example.gaussians.save(folder / "scene.ply")
+    cameras = example.capture.cameras
+    assert cameras is not None
+    entries: list[dict[str, Any]] = [
+        {
+            "name": f"{i}.jpg",
+            "placed": True,
+            "viewmat": cameras.viewmats[i].tolist(),
+            "K": cameras.Ks[i].tolist(),
+            "width": 640,
+            "height": 480,
+        }
+        for i in range(4)
+    ]
+    entries[2] = {"name": "2.jpg", "placed": False, "viewmat": None, "K": None, "reason": "no overlap"}
+    (folder / "poses.json").write_text(json.dumps({"photos": entries}))
+    (folder / "run.json").write_text(json.dumps(about))
+    return folder
+
+
+def shown(viewer: Viewer) -> int:
+    return len(viewer._splats_node.centers)
+
+
+def test_scene_file(tmp_path: Path, example: Example) -> None:
+    path = tmp_path / "some.ply"
+    example.gaussians.save(path)
+    with open_scene(path, port=0) as viewer:
+        assert shown(viewer) == 360
+        assert viewer._frusta == {}
+
+
+def test_run_brings_cameras_photos_and_numbers(tmp_path: Path, example: Example) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for i in range(4):
+        Image.new("RGB", (640, 480), (60 * i, 0, 0)).save(photos / f"{i}.jpg")
+    summary = {"psnr": 27.126, "ssim": 0.91, "measured_on": "held-out photos"}
+    run = write_run(tmp_path / "run", example, photos=str(photos), summary=summary)
+    with open_scene(run, port=0) as viewer:
+        assert viewer._panel.text.replace("\\", "") == (
+            "360 Gaussians  \nPSNR 27.13 dB, SSIM 0.910 on held-out photos"
+        )
+        capture = viewer._capture
+        assert capture is not None
+        assert [photo.name for photo in capture.photos] == ["0.jpg", "1.jpg", "3.jpg"]
+        cameras = example.capture.cameras
+        assert capture.cameras is not None and cameras is not None
+        np.testing.assert_array_equal(capture.cameras.viewmats[2], cameras.viewmats[3])
+        assert abs(int(capture.photos[2].decode().rgb[0, 0, 0]) - 180) < 4
+
+
+def test_run_whose_photos_are_gone(tmp_path: Path, example: Example) -> None:
+    run = write_run(tmp_path / "run", example, photos=str(tmp_path / "gone"))
+    with open_scene(run, port=0) as viewer:
+        assert len(viewer._frusta) == 3
+        assert viewer._capture is not None
+        with pytest.raises(InputError, match=r"0\.jpg"):
+            viewer._capture.photos[0].decode()
+
+
+@pytest.mark.parametrize("damaged", ["run.json", "poses.json"])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{", '{"photos": [{"placed": true}]}', '{"photos": 7, "summary": 7}', "\xff"]
+)
+def test_run_with_damaged_words_is_still_shown(
+    tmp_path: Path, example: Example, damaged: str, content: str
+) -> None:
+    run = write_run(tmp_path / "run", example)
+    (run / damaged).write_bytes(content.encode("latin-1"))
+    with open_scene(run, port=0) as viewer:
+        assert shown(viewer) == 360
+        assert (viewer._capture is None) == (damaged == "poses.json")
+
+
+def test_run_without_words_is_still_shown(tmp_path: Path, example: Example) -> None:
+    run = write_run(tmp_path / "run", example)
+    (run / "run.json").unlink()
+    (run / "poses.json").unlink()
+    with open_scene(run, port=0) as viewer:
+        assert shown(viewer) == 360
+
+
+def test_poses_that_are_no_numbers(tmp_path: Path, example: Example) -> None:
+    run = write_run(tmp_path / "run", example)
+    poses = json.loads((run / "poses.json").read_text())
+    poses["photos"][0]["viewmat"][0][0] = float("nan")
+    (run / "poses.json").write_text(json.dumps(poses))
+    with open_scene(run, port=0) as viewer:
+        assert shown(viewer) == 360
+
+
+def test_nothing_to_show_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="missing: does not exist"):
+        open_scene(tmp_path / "missing")
+    with pytest.raises(InputError, match=r"has no scene\.ply.*--resume"):
+        open_scene(tmp_path)
+    (tmp_path / "broken.ply").write_bytes(b"ply\nformat ascii 1.0\nelement vertex 1000000000000\n")
+    with pytest.raises(InputError, match=r"broken\.ply"):
+        open_scene(tmp_path / "broken.ply")
