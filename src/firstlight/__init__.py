@@ -1,1 +1,60 @@
-"""Photos in, a scene you can walk through out, on the computer you have."""
+"""Photos in, a scene you can walk through out, on the computer you have.
+
+    import firstlight as fl
+
+    run = fl.fit("photos/")
+    run.scene.save("scene.ply")
+
+Names are imported when they are first used, so that ``import firstlight`` costs nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from firstlight.capture import load as load
+    from firstlight.errors import InputError as InputError
+    from firstlight.fitting import Recipe as Recipe
+    from firstlight.pipeline import Run as Run
+    from firstlight.pipeline import fit as fit
+    from firstlight.pipeline import resume as resume
+    from firstlight.recipes import RECIPES as RECIPES
+    from firstlight.render import fully_fused_projection as fully_fused_projection
+    from firstlight.render import isect_offset_encode as isect_offset_encode
+    from firstlight.render import isect_tiles as isect_tiles
+    from firstlight.render import quat_scale_to_covar_preci as quat_scale_to_covar_preci
+    from firstlight.render import rasterization as rasterization
+    from firstlight.render import rasterize_to_pixels as rasterize_to_pixels
+    from firstlight.render import spherical_harmonics as spherical_harmonics
+    from firstlight.scene import Cameras as Cameras
+    from firstlight.scene import Capture as Capture
+    from firstlight.scene import Gaussians as Gaussians
+    from firstlight.scene import Similarity as Similarity
+
+# Kernels are short and many. OpenMP's threads by default spin between them, which on a machine that does
+# anything else beside makes a fit several times slower. It must be said before torch or Numba load OpenMP.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+_HOME = {
+    "capture": ("load",),
+    "errors": ("InputError",),
+    "fitting": ("Recipe",),
+    "pipeline": ("Run", "fit", "resume"),
+    "recipes": ("RECIPES",),
+    "render": (
+        "fully_fused_projection", "isect_offset_encode", "isect_tiles", "quat_scale_to_covar_preci",
+        "rasterization", "rasterize_to_pixels", "spherical_harmonics",
+    ),
+    "scene": ("Cameras", "Capture", "Gaussians", "Similarity"),
+}  # fmt: skip
+_ROOM_OF = {name: room for room, names in _HOME.items() for name in names}
+__all__ = sorted(_ROOM_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module 'firstlight' has no attribute {name!r}")
+    return getattr(import_module(f"firstlight.{_ROOM_OF[name]}"), name)

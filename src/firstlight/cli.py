@@ -1,0 +1,258 @@
+"""The command line: every command is a call that a Python user could make.
+
+Exit status: 0 done, 2 the input cannot be used (the message says which file and why), 1 anything else.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+from tyro.conf import Positional, arg
+
+from firstlight.errors import InputError
+from firstlight.progress import Terminal
+
+if TYPE_CHECKING:
+    from firstlight.pipeline import Run
+
+app = tyro.extras.SubcommandApp()
+
+# What the operating system says when the place, not firstlight, is at fault.
+_PLACE_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT}
+
+
+@app.command
+def fit(
+    photos: Annotated[Positional[str], arg(metavar="PHOTOS")],
+    out: Path | None = None,
+    recipe: str = "default",
+    views: int | None = None,
+    steps: int | None = None,
+    max_size: int = 1008,
+    hold_out: Literal["every8", "none"] = "every8",
+    seed: int = 0,
+    resume: bool = False,
+    live: bool = False,
+) -> int:
+    """Turn photos into a scene that you can walk through.
+
+    Args:
+        photos: A folder of pictures, a video, a COLMAP project, a transforms.json, or the word demo.
+        out: Run folder to make. By default a new one under runs/.
+        recipe: Method to follow: see 'firstlight recipes'.
+        views: Train on this many photos, evenly spaced among those not held out.
+        steps: Instead of the recipe's own number.
+        max_size: Long side of the photos, in pixels; larger ones are shrunk.
+        hold_out: Photos kept out of training to measure with: every 8th by name, or none.
+        seed: Of everything random.
+        resume: Go on with the run in --out that was stopped, with the settings it began with.
+        live: Watch the scene in the browser while it trains.
+    """
+    from firstlight import pipeline
+    from firstlight.view import Viewer
+
+    progress = Terminal()
+    viewer = Viewer() if live else None
+    if viewer is not None:
+        progress.note(f"Watch it at {viewer.url}")
+    watch = None if viewer is None else viewer.update
+    if resume:
+        if out is None:
+            raise InputError("--resume needs --out: the folder of the run to go on with.")
+        run = pipeline.resume(out, progress=progress, watch=watch)
+    else:
+        run = pipeline.fit(
+            photos,
+            recipe,
+            out=out,
+            views=views,
+            steps=steps,
+            max_size=max_size,
+            hold_out=hold_out,
+            seed=seed,
+            progress=progress,
+            watch=watch,
+        )
+    if viewer is not None:
+        viewer.close()
+    return _conclude(run, photos)
+
+
+@app.command
+def demo(out: Path | None = None, steps: int | None = None, view: bool | None = None) -> int:
+    """Run the main job on the built-in photos.
+
+    Args:
+        out: Run folder to make. By default a new one under runs/.
+        steps: Instead of the recipe's own number.
+        view: Open the viewer when done. By default where there is a screen.
+    """
+    from firstlight import pipeline
+
+    run = pipeline.fit("demo", out=out, steps=steps, progress=Terminal())
+    status = _conclude(run, "demo")
+    if status == 0 and (view if view is not None else _has_screen()):
+        return _view(run.folder)
+    return status
+
+
+@app.command(name="eval")
+def evaluate(
+    run: Annotated[Positional[Path], arg(metavar="RUN")],
+    json_file: Annotated[Path | None, arg(name="json")] = None,
+) -> int:
+    """Measure a finished run again from its scene and photos.
+
+    Args:
+        run: Run folder.
+        json_file: Also write the numbers there.
+    """
+    from firstlight import pipeline
+    from firstlight.files import atomic_write
+
+    measured = pipeline.evaluate(run, progress=Terminal())
+    numbers = {"summary": measured.summary, "per_photo": measured.about["per_photo"]}
+    if json_file is not None:
+        with atomic_write(json_file) as temporary:
+            temporary.write_text(json.dumps(numbers, indent=1) + "\n")
+    _print_summary(measured.summary)
+    return 0
+
+
+@app.command
+def view(scene: Annotated[Positional[Path], arg(metavar="SCENE|RUN")], port: int = 8080) -> int:
+    """Look at a scene file or a run in the browser.
+
+    Args:
+        scene: A .ply file or a run folder.
+        port: On 127.0.0.1; another free one when it is taken.
+    """
+    return _view(scene, port)
+
+
+@app.command
+def info(scene: Annotated[Positional[Path], arg(metavar="SCENE")]) -> int:
+    """Say what is in a scene file.
+
+    Args:
+        scene: A .ply file, or a run folder.
+    """
+    from firstlight.scene import Gaussians
+
+    path = scene / "scene.ply" if scene.is_dir() else scene
+    gaussians = Gaussians.load(path)
+    low, high = (gaussians.means.quantile(q, dim=0).tolist() for q in (0.05, 0.95))
+    table = Table(show_header=False, box=None)
+    table.add_row("file", f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+    table.add_row("Gaussians", f"{len(gaussians):,}")
+    table.add_row("spherical harmonics", f"degree {gaussians.degree}")
+    table.add_row("middle 90 %", " × ".join(f"{a:.3g} … {b:.3g}" for a, b in zip(low, high, strict=True)))
+    table.add_row("median size", f"{float(gaussians.scales.median()):.3g} scene units")
+    table.add_row("median opacity", f"{float(gaussians.opacities.median()):.2f}")
+    Console().print(table)
+    return 0
+
+
+@app.command
+def recipes() -> int:
+    """List the methods that 'firstlight fit --recipe' knows."""
+    from firstlight.recipes import RECIPES
+
+    table = Table("recipe", "what it does", "paper")
+    for recipe in RECIPES.values():
+        table.add_row(recipe.name, recipe.summary, recipe.paper or "–")
+    Console().print(table)
+    return 0
+
+
+@app.command
+def doctor() -> int:
+    """Say what this computer offers, and what is missing."""
+    from firstlight import pipeline
+
+    table = Table(show_header=False, box=None)
+    for name, value in pipeline.machine().items():
+        table.add_row(name, str(value))
+    for name, value in pipeline.versions().items():
+        table.add_row(name, value)
+    for package, extra, purpose in (
+        ("pillow-heif", "heic", "HEIC photos"),
+        ("torchvision", "lpips", "LPIPS, where its weights are at hand"),
+    ):
+        found = pipeline.package_version(package)
+        missing = f"not installed: {purpose} (pip install 'firstlight[{extra}]')"
+        table.add_row(package, found if found != "not installed" else missing)
+    Console().print(table)
+    return 0
+
+
+def _conclude(run: Run, photos: str) -> int:
+    say = Console(highlight=False).print
+    if not run.complete:
+        say(f"Stopped at step {run.summary.get('steps'):,}. Nothing is lost. Go on with:")
+        say(f"  firstlight fit {photos} --out {run.folder} --resume")
+        return 1
+    _print_summary(run.summary)
+    say(f"scene   {run.folder / 'scene.ply'}")
+    say(f"report  {run.folder / 'report.html'}")
+    say(f"look    firstlight view {run.folder}")
+    return 0
+
+
+def _print_summary(summary: dict[str, object]) -> None:
+    shown = [
+        f"{name} {value:.3f}"
+        for name, value in summary.items()
+        if name in ("psnr", "ssim", "flip") and isinstance(value, float)
+    ]
+    size = f"{summary['gaussians']:,} Gaussians, {summary['seconds']} s"
+    print(f"{', '.join(shown)} on {summary['measured_on']}; {size}")
+
+
+def _view(path: Path, port: int = 8080) -> int:
+    from firstlight.view import open_scene
+
+    viewer = open_scene(path, port=port)
+    print(f"Open {viewer.url} in a browser. Ctrl-C ends it.")
+    viewer.wait()
+    return 0
+
+
+def _has_screen() -> bool:
+    graphical = (
+        sys.platform in ("darwin", "win32") or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
+    )
+    return graphical and sys.stdout.isatty()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit status."""
+    try:
+        return int(
+            app.cli(
+                prog="firstlight", description="Photos in, a scene you can walk through out.", args=arguments
+            )
+        )
+    except InputError as error:
+        print(f"firstlight: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in _PLACE_ERRORS:
+            raise
+        print(
+            f"firstlight: {error.filename or 'output'}: {error.strerror}. Nothing already made is lost.",
+            file=sys.stderr,
+        )
+        return 2
+    except KeyboardInterrupt:
+        print("firstlight: stopped.", file=sys.stderr)
+        return 1

@@ -1,0 +1,294 @@
+"""The fit: render a photo's view, compare, step, and now and then let the density strategy work."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+import torch
+from torch import Tensor
+
+from firstlight.density import Refinement
+from firstlight.files.atomic import atomic_write
+from firstlight.fit._exposure import Exposure
+from firstlight.fit._interrupt import Interrupt
+from firstlight.fit.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from firstlight.fit.memory import peak_memory_mb
+from firstlight.fit.model import Model, under
+from firstlight.fit.pictures import Pictures, as_tensors
+from firstlight.fit.recipe import Recipe
+from firstlight.fit.terms import View
+from firstlight.losses import psnr
+from firstlight.progress import Progress, Silent
+from firstlight.render import render_camera
+from firstlight.scene import Capture, Gaussians, Split
+
+LOGGED = 100  # lines of metrics.jsonl a run
+PROBED = 5  # times that the held-out photos are looked at on the way
+
+
+class Outcome(NamedTuple):
+    """What one step saw."""
+
+    loss: float
+    psnr: float  # of the photo of this step; NaN where it was not asked for
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The end of a fit. ``complete`` is False when it was stopped on the way; a checkpoint then holds it."""
+
+    gaussians: Gaussians
+    step: int
+    seconds: float
+    complete: bool
+
+
+class Fit:
+    """Everything that changes from step to step, and the step itself."""
+
+    def __init__(self, capture: Capture, recipe: Recipe, train: list[int], seed: int) -> None:
+        assert capture.cameras is not None
+        self.recipe = recipe
+        self.train = train
+        self.pictures = Pictures(capture)
+        self.extent = capture.cameras.select(train).extent
+        self.background = None if capture.background is None else torch.tensor(capture.background)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.exposure = Exposure(len(capture)) if recipe.exposure else None
+        self.order = torch.zeros(0, dtype=torch.long)
+        self.done = 0
+        self.model: Model
+        self.strategy: dict[str, Tensor]
+
+    def begin(self, capture: Capture) -> None:
+        """Place the first Gaussians."""
+        gaussians = self.recipe.start(capture, self.generator)
+        self.model = Model(gaussians.with_degree(self.recipe.sh_degree))
+        self.strategy = self.recipe.density.initialize(len(self.model))
+
+    def render(self, index: int, scale: float = 1.0) -> tuple[Tensor, Tensor, dict[str, Any]]:
+        """Photo ``index``'s view of the present Gaussians: [H, W, 3], [H, W] and the rasteriser's notes."""
+        return render_camera(
+            self.model.gaussians,
+            self.pictures.camera(index, scale),
+            sh_degree=self.recipe.sh_degree_at(self.done / self.recipe.steps),
+            background=self.background,
+            antialiased=self.recipe.antialiased,
+        )
+
+    def step(self, look: bool = False) -> Outcome:
+        """One photo, one update. ``look`` asks for the PSNR of the photo."""
+        recipe, fraction = self.recipe, self.done / self.recipe.steps
+        index, scale = self._next_photo(), recipe.scale_at(fraction)
+        photo, mask = as_tensors(self.pictures.at(index, scale))
+        rendered, alpha, meta = self.render(index, scale)
+        if self.exposure is not None:
+            rendered = self.exposure.apply(rendered, index)
+        view = View(rendered, alpha, photo, mask, self.model.gaussians, fraction)
+        loss = torch.stack([term(view) for term in recipe.losses]).sum()
+        self.model.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        recipe.density.observe(self.strategy, meta)
+        rates = recipe.rates.at(fraction, self.extent)
+        self.model.step((meta["radii"][0] > 0).all(-1), rates)
+        if self.exposure is not None:
+            self.exposure.step(index, recipe.rates.exposure)
+        self.done += 1
+        recipe.density.refine(self.model, self.strategy, self._refinement(rates["means"]))
+        quality = psnr(rendered, photo, mask) if look else math.nan
+        return Outcome(float(loss.detach()), quality, rendered.shape[1], rendered.shape[0])
+
+    @torch.no_grad()
+    def probe(self, indices: list[int]) -> float:
+        """Mean PSNR over photos that it was not trained on."""
+        values = []
+        for index in indices:
+            photo, mask = as_tensors(self.pictures.photos[index].decode())
+            values.append(psnr(self.render(index)[0], photo, mask))
+        return sum(values) / len(values)
+
+    def _next_photo(self) -> int:
+        if len(self.order) == 0:
+            self.order = torch.randperm(len(self.train), generator=self.generator)
+        place, self.order = int(self.order[0]), self.order[1:]
+        return self.train[place]
+
+    def _refinement(self, means_rate: float) -> Refinement:
+        return Refinement(
+            step=self.done,
+            steps=self.recipe.steps,
+            extent=self.extent,
+            means_rate=means_rate,
+            white_background=self.background is not None and bool((self.background == 1).all()),
+            generator=self.generator,
+        )
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything needed to go on, by name."""
+        exposure = {} if self.exposure is None else self.exposure.state()
+        return {
+            **self.model.state(),
+            **{f"exposure.{name}": tensor for name, tensor in exposure.items()},
+            **{f"density.{name}": tensor for name, tensor in self.strategy.items()},
+            "random": self.generator.get_state(),
+            "order": self.order,
+        }
+
+    def restore(self, step: int, state: dict[str, Tensor]) -> None:
+        """The inverse of ``state``."""
+        self.done = step
+        self.model = Model.restore(state)
+        self.strategy = under("density.", state)
+        if self.exposure is not None:
+            self.exposure.load(under("exposure.", state))
+        self.generator.set_state(state["random"])
+        self.order = state["order"]
+
+
+def fit_gaussians(
+    capture: Capture,
+    recipe: Recipe,
+    split: Split,
+    *,
+    seed: int = 0,
+    folder: Path | None = None,
+    fingerprint: str = "",
+    checkpoint_seconds: float = 60.0,
+    progress: Progress | None = None,
+    watch: Callable[[Gaussians, str], None] | None = None,
+) -> Fitted:
+    """Fit ``recipe`` to the training photos of an undistorted ``capture``.
+
+    With a ``folder``, ``metrics.jsonl`` and, every ``checkpoint_seconds``, ``checkpoints/`` are written
+    there, and a fit with the same ``fingerprint`` that stopped on the way goes on from its newest one. Ctrl-C stops cleanly.
+    ``watch`` is shown the Gaussians about once a second.
+    """
+    progress = progress or Silent()
+    fit = Fit(capture, recipe, split.train, seed)
+    found = load_checkpoint(folder / "checkpoints", fingerprint) if folder else None
+    if found is None:
+        fit.begin(capture.select(split.train))
+    else:
+        fit.restore(found.step, found.tensors)
+        progress.note(f"Going on from step {found.step:,} of {recipe.steps:,}.")
+    keeper = _Keeper(folder, fingerprint, checkpoint_seconds)
+    return _Course(fit, split.test, keeper, progress, watch, found.seconds if found else 0.0).go()
+
+
+class _Keeper:
+    """Saves a fit now and then; without a folder it saves nothing."""
+
+    def __init__(self, folder: Path | None, fingerprint: str, every: float) -> None:
+        self.folder, self.fingerprint, self.every = folder, fingerprint, every
+        self.saved = time.perf_counter()
+
+    def save(self, fit: Fit, seconds: float, now: bool = False) -> None:
+        if self.folder is None or not (now or time.perf_counter() - self.saved > self.every):
+            return
+        checkpoint = Checkpoint(fit.done, seconds, self.fingerprint, fit.state())
+        save_checkpoint(checkpoint, self.folder / "checkpoints")
+        self.saved = time.perf_counter()
+
+
+class _Course:
+    """A fit on its way: what is shown, written and saved around the steps."""
+
+    def __init__(
+        self,
+        fit: Fit,
+        held_out: list[int],
+        keeper: _Keeper,
+        progress: Progress,
+        watch: Callable[[Gaussians, str], None] | None,
+        seconds: float,
+    ) -> None:
+        self.fit, self.held_out, self.keeper = fit, held_out, keeper
+        self.progress, self.watch = progress, watch
+        self.before, self.began = seconds, time.perf_counter()
+        self.first_step, self.shown = fit.done, self.began
+
+    @property
+    def seconds(self) -> float:
+        return self.before + time.perf_counter() - self.began
+
+    def go(self) -> Fitted:
+        fit, steps = self.fit, self.fit.recipe.steps
+        log_every = max(1, steps // LOGGED)
+        probe_every = log_every * (LOGGED // PROBED)
+        with _log_file(self.keeper.folder, fit.done) as log, Interrupt() as interrupt:
+            with self.progress.stage("Fitting", steps) as stage:
+                stage.advance(fit.done)
+                while fit.done < steps and not interrupt.asked:
+                    look = (fit.done + 1) % log_every == 0
+                    outcome = fit.step(look)
+                    stage.advance()
+                    if look:
+                        self._log(log, outcome, probe=fit.done % probe_every == 0)
+                        stage.say(self._words(outcome))
+                    self._show(outcome)
+                    self.keeper.save(fit, self.seconds)
+            self.keeper.save(fit, self.seconds, now=True)
+        return Fitted(fit.model.gaussians.clone(), fit.done, self.seconds, fit.done >= steps)
+
+    def _log(self, log: TextIO | None, outcome: Outcome, probe: bool) -> None:
+        line: dict[str, Any] = {
+            "step": self.fit.done,
+            "loss": round(outcome.loss, 6),
+            "psnr": round(outcome.psnr, 3),
+            "gaussians": len(self.fit.model),
+            "seconds": round(self.seconds, 2),
+            "width": outcome.width,
+            "height": outcome.height,
+        }
+        if probe and self.held_out:
+            line["test_psnr"] = round(self.fit.probe(self.held_out), 3)
+            self.progress.note(
+                f"  step {self.fit.done:,}: held-out PSNR {line['test_psnr']:.2f} dB, "
+                f"{len(self.fit.model):,} Gaussians, {self.seconds:.0f} s"
+            )
+        if log is not None:
+            log.write(json.dumps(line) + "\n")
+            log.flush()
+
+    def _words(self, outcome: Outcome) -> str:
+        rate = (self.fit.done - self.first_step) / max(time.perf_counter() - self.began, 1e-9)
+        left = (self.fit.recipe.steps - self.fit.done) / rate
+        return (
+            f"loss {outcome.loss:.4f}  PSNR {outcome.psnr:.1f}  {len(self.fit.model):,} Gaussians  "
+            f"{rate:.1f} steps/s  {left:.0f} s left  {peak_memory_mb():.0f} MB"
+        )
+
+    def _show(self, outcome: Outcome) -> None:
+        if self.watch is not None and time.perf_counter() - self.shown > 1.0:
+            self.watch(self.fit.model.gaussians.detach(), f"step {self.fit.done:,}, loss {outcome.loss:.4f}")
+            self.shown = time.perf_counter()
+
+
+@contextmanager
+def _log_file(folder: Path | None, done: int) -> Iterator[TextIO | None]:
+    """``metrics.jsonl``, cut back to the steps that the checkpoint knows."""
+    if folder is None:
+        yield None
+        return
+    path = folder / "metrics.jsonl"
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    with atomic_write(path) as temporary:
+        temporary.write_text("".join(line for line in lines if _step(line) <= done))
+    with path.open("a") as log:
+        yield log
+
+
+def _step(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf  # half a line: the process died while writing it

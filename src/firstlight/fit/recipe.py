@@ -1,0 +1,86 @@
+"""A method as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
+
+import torch
+
+from firstlight.density import Strategy
+from firstlight.fit.terms import Photometric, Term
+from firstlight.scene import Capture, Gaussians
+
+Start = Callable[[Capture, torch.Generator], Gaussians]
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Adam's learning rates (Kerbl et al. 2023). Those of the means are in units of the scene's extent."""
+
+    means: float = 1.6e-4
+    means_final: float = 1.6e-6  # reached, exponentially, at the last step
+    quats: float = 1e-3
+    log_scales: float = 5e-3
+    logit_opacities: float = 5e-2
+    sh: float = 2.5e-3
+    sh_rest: float = 2.5e-3 / 20
+    exposure: float = 1e-3
+
+    def at(self, fraction: float, extent: float) -> dict[str, float]:
+        """Rates of the Gaussians' attributes when ``fraction`` of the steps is done."""
+        return {
+            "means": extent * self.means * (self.means_final / self.means) ** fraction,
+            "quats": self.quats,
+            "log_scales": self.log_scales,
+            "logit_opacities": self.logit_opacities,
+            "sh": self.sh,
+            "sh_rest": self.sh_rest,
+        }
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Which parts a fit combines, and their settings: a paper is one of these.
+
+    Everything that counts steps does so in fractions of ``steps``, so that a shorter run is the same recipe.
+    """
+
+    name: str
+    summary: str
+    start: Start
+    density: Strategy
+    paper: str | None = None
+    steps: int = 3000
+    losses: tuple[Term, ...] = (Photometric(),)
+    rates: Rates = field(default_factory=Rates)
+    sh_degree: int = 3
+    sh_every: float = 1 / 30  # of the steps: then the next degree joins
+    pictures: tuple[tuple[float, float], ...] = ((0.0, 1.0),)  # from this fraction on, photos at this scale
+    exposure: bool = True  # one affine colour map a photo: only where photos are a camera's own
+    antialiased: bool = False
+
+    def scale_at(self, fraction: float) -> float:
+        """Of the photos, when ``fraction`` of the steps is done: coarse to fine."""
+        return next(scale for start, scale in reversed(self.pictures) if fraction >= start)
+
+    def sh_degree_at(self, fraction: float) -> int:
+        return min(self.sh_degree, int(fraction / self.sh_every)) if self.sh_every > 0 else self.sh_degree
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for ``run.json``; parts carry the name of their class."""
+        described: dict[str, Any] = describe(self)
+        return described
+
+
+def describe(value: Any) -> Any:
+    """Nested dataclasses as dictionaries that say which part they are."""
+    if is_dataclass(value) and not isinstance(value, type):
+        inside = {f.name: describe(getattr(value, f.name)) for f in fields(value)}
+        return inside if isinstance(value, Recipe | Rates) else {"part": type(value).__name__, **inside}
+    if isinstance(value, tuple | list):
+        return [describe(item) for item in value]
+    if isinstance(value, dict):
+        return {key: describe(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,296 @@
+"""The whole way: photos → cameras → start → fit → numbers → report. Each stage leaves its result behind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from firstlight.capture import load
+from firstlight.errors import InputError
+from firstlight.evaluate import Evaluation, evaluate_photos, write_report
+from firstlight.fit import Recipe, fit_gaussians, peak_memory_mb
+from firstlight.pipeline.machine import machine, versions
+from firstlight.pipeline.run_folder import Run, claim_folder, new_folder
+from firstlight.poses import Placed, estimate, given, load_placed, save_placed, undistort
+from firstlight.progress import Progress, Silent
+from firstlight.recipes import get_recipe
+from firstlight.render import render_camera
+from firstlight.scene import Capture, Gaussians, HoldOut, Split
+
+Watch = Callable[[Gaussians, str], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run was asked for; kept in ``run.json`` so that it can go on."""
+
+    recipe: str = "default"
+    views: int | None = None
+    steps: int | None = None
+    max_size: int = 1008
+    hold_out: HoldOut | tuple[str, ...] = "every8"
+    seed: int = 0
+
+
+def fit(
+    photos: str | Path | Capture,
+    recipe: str | Recipe = "default",
+    *,
+    out: str | Path | None = None,
+    views: int | None = None,
+    steps: int | None = None,
+    max_size: int = 1008,
+    hold_out: HoldOut | Sequence[str] = "every8",
+    seed: int = 0,
+    checkpoint_seconds: float = 60.0,
+    progress: Progress | None = None,
+    watch: Watch | None = None,
+) -> Run:
+    """Turn photos into a scene and a run folder.
+
+    photos: whatever :func:`firstlight.load` takes, or the ``Capture`` that it gave. out: the run folder, by
+    default a new one under ``runs/``. views: train on that many. steps: instead of the recipe's. max_size:
+    of the photos' long side, in pixels. hold_out: every 8th photo by name, the named ones, or "none".
+    checkpoint_seconds: between two checkpoints, which :func:`resume` goes on from.
+    InputError when the photos or the folder cannot be used.
+    """
+    if steps is not None and steps < 1:
+        raise InputError(f"{steps} steps: expected at least 1.")
+    if max_size < 16:
+        raise InputError(f"Photos of {max_size} pixels: expected a --max-size of at least 16.")
+    held = hold_out if isinstance(hold_out, str) else tuple(hold_out)
+    name = recipe if isinstance(recipe, str) else recipe.name
+    options = Options(name, views, steps, max_size, held, seed)
+    parts = _parts(recipe, options)
+    source = photos.layout if isinstance(photos, Capture) else str(photos)
+    if out is None:
+        stem = "capture" if isinstance(photos, Capture) else Path(photos).resolve().name
+        folder = new_folder(Path("runs") / stem)
+    else:
+        folder = Path(out)
+    claim_folder(folder)
+    run = Run(folder, {})
+    run.write(
+        status="running",
+        photos=source,
+        options=asdict(options),
+        recipe=parts.to_dict(),
+        seed=seed,
+        steps=parts.steps,
+        machine=machine(),
+        versions=versions(),
+        timings={},
+    )
+    try:
+        return _Stages(run, options, parts, photos, progress or Silent(), watch).go(checkpoint_seconds)
+    except InputError:
+        run.abandon()
+        raise
+
+
+def resume(
+    folder: str | Path,
+    *,
+    photos: Capture | None = None,
+    recipe: Recipe | None = None,
+    progress: Progress | None = None,
+    watch: Watch | None = None,
+) -> Run:
+    """Go on with a run that was stopped, with the options it began with.
+
+    photos, recipe: needed where the run was given objects instead of a path and a name.
+    """
+    run = Run.open(folder)
+    progress = progress or Silent()
+    if run.complete:
+        progress.note(f"{run.folder}: is complete already.")
+        return run
+    options = stored_options(run)
+    parts = _parts(recipe or options.recipe, options)
+    if parts.to_dict() != json.loads(json.dumps(run.about["recipe"])):
+        raise InputError(
+            f"{run.folder}: the recipe '{options.recipe}' has changed since this run began. "
+            "Start a new run, or use the version of firstlight that began it."
+        )
+    return _Stages(run, options, parts, photos or str(run.about["photos"]), progress, watch).go()
+
+
+def evaluate(folder: str | Path, *, progress: Progress | None = None) -> Run:
+    """Measure a finished run again from its ``scene.ply`` and photos, and write its report anew."""
+    run = Run.open(folder)
+    options, before = stored_options(run), run.about.get("timings", {})
+    stages = _Stages(
+        run, options, _parts(options.recipe, options), str(run.about["photos"]), progress or Silent(), None
+    )
+    capture, split = stages.prepare(stages.place(stages.load()))
+    stages.measure(run.scene, capture, split)
+    run.write(timings=before)  # those of the run itself
+    return run
+
+
+def stored_options(run: Run) -> Options:
+    """The options that ``run`` began with."""
+    try:
+        stored = dict(run.about["options"])
+        if isinstance(stored.get("hold_out"), list):
+            stored["hold_out"] = tuple(stored["hold_out"])
+        return Options(**stored)
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{run.folder}: its run.json is not of this version of firstlight ({error})."
+        ) from error
+
+
+def _parts(recipe: str | Recipe, options: Options) -> Recipe:
+    chosen = get_recipe(recipe) if isinstance(recipe, str) else recipe
+    return chosen if options.steps is None else replace(chosen, steps=options.steps)
+
+
+class _Stages:
+    """One run's way through the stages."""
+
+    def __init__(
+        self,
+        run: Run,
+        options: Options,
+        recipe: Recipe,
+        photos: str | Path | Capture,
+        progress: Progress,
+        watch: Watch | None,
+    ) -> None:
+        self.run, self.options, self.recipe = run, options, recipe
+        self.photos, self.progress, self.watch = photos, progress, watch
+
+    def go(self, checkpoint_seconds: float = 60.0) -> Run:
+        capture, split = self.prepare(self.place(self.load()))
+        with self.timed("fit"):
+            fitted = fit_gaussians(
+                capture,
+                self.recipe,
+                split,
+                seed=self.options.seed,
+                folder=self.run.folder,
+                fingerprint=self.fingerprint(capture, split),
+                checkpoint_seconds=checkpoint_seconds,
+                progress=self.progress,
+                watch=self.watch,
+            )
+        fitted.gaussians.save(self.run.folder / "scene.ply")
+        self.run.write(
+            summary={
+                "steps": fitted.step,
+                "gaussians": len(fitted.gaussians),
+                "fit_seconds": round(fitted.seconds, 2),
+            }
+        )
+        if not fitted.complete:
+            self.run.write(status="stopped")
+            return self.run
+        self.measure(fitted.gaussians, capture, split)
+        return self.run
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Seconds of a stage into ``run.json``, added up over stops."""
+        began = time.perf_counter()
+        yield
+        timings = dict(self.run.about.get("timings", {}))
+        timings[stage] = round(timings.get(stage, 0.0) + time.perf_counter() - began, 2)
+        self.run.write(timings=timings)
+
+    def load(self) -> Capture:
+        if isinstance(self.photos, Capture):
+            return self.photos
+        with self.timed("load"):
+            capture = load(self.photos, progress=self.progress)
+        self.progress.note(f"{self.photos}: {capture.layout}, {len(capture)} photos")
+        if capture.set_aside:
+            self.progress.note(f"  set aside: {len(capture.set_aside)}")
+            for item in capture.set_aside:
+                self.progress.note(f"    {item.name}: {item.reason}")
+        return capture
+
+    def place(self, capture: Capture) -> Placed:
+        """Cameras: those that came with the photos, those that this run found before, or new ones."""
+        found = load_placed(self.run.folder, capture)
+        if found is not None:
+            return found
+        with self.timed("poses"):
+            placed = (
+                given(capture)
+                if capture.posed
+                else estimate(capture, seed=self.options.seed, progress=self.progress)
+            )
+            save_placed(self.run.folder, placed)
+        return placed
+
+    def prepare(self, placed: Placed) -> tuple[Capture, Split]:
+        """Photos at the size of the fit, through ideal lenses; and who is held out."""
+        with self.timed("prepare"):
+            capture = undistort(placed.capture, self.options.max_size)
+            split = capture.split(self.options.hold_out, self.options.views)
+        names = [photo.name for photo in capture.photos]
+        self.run.write(
+            layout=capture.layout,
+            split={"train": [names[i] for i in split.train], "test": [names[i] for i in split.test]},
+            set_aside=[asdict(item) for item in capture.set_aside],
+        )
+        self.progress.note(f"{len(split.train)} photos to train on, {len(split.test)} held out")
+        return capture, split
+
+    def fingerprint(self, capture: Capture, split: Split) -> str:
+        """Of all that decides what a step does: a checkpoint continues nothing else."""
+        photos = [
+            (capture.photos[i].name, capture.photos[i].width, capture.photos[i].height) for i in split.train
+        ]
+        decided = json.dumps([self.recipe.to_dict(), self.options.seed, photos], sort_keys=True, default=str)
+        return hashlib.sha256(decided.encode()).hexdigest()
+
+    def measure(self, gaussians: Gaussians, capture: Capture, split: Split) -> None:
+        """Quality on held-out photos (where none is, on the training photos: it says so), and the report."""
+        with self.timed("evaluate"):
+            shown = split.test or split.train
+            evaluation = evaluate_photos(
+                self.renderer(gaussians, capture), capture, shown, self.run.folder / "renders", self.progress
+            )
+        self.run.write(
+            status="complete",
+            summary=self.summary(evaluation, gaussians, held_out=bool(split.test)),
+            per_photo=[{**photo, "held_out": bool(split.test)} for photo in evaluation.per_photo],
+        )
+        with self.timed("report"):
+            write_report(self.run.folder)
+
+    def renderer(self, gaussians: Gaussians, capture: Capture) -> Callable[[int], Tensor]:
+        cameras = capture.cameras
+        assert cameras is not None
+        background = None if capture.background is None else torch.tensor(capture.background)
+
+        @torch.no_grad()
+        def render(index: int) -> Tensor:
+            return render_camera(
+                gaussians, cameras.select([index]), background=background, antialiased=self.recipe.antialiased
+            )[0]
+
+        return render
+
+    def summary(self, evaluation: Evaluation, gaussians: Gaussians, held_out: bool) -> dict[str, Any]:
+        before = self.run.summary
+        return {
+            **evaluation.means,
+            "measured_on": "held-out photos" if held_out else "training photos: none was held out",
+            "seconds": round(sum(self.run.about["timings"].values()), 2),
+            "fit_seconds": before.get("fit_seconds"),
+            "steps": before.get("steps", self.recipe.steps),
+            "gaussians": len(gaussians),
+            "peak_memory_mb": round(max(peak_memory_mb(), before.get("peak_memory_mb", 0.0)), 1),
+        }

@@ -1,0 +1,16 @@
+"""Recipes by name."""
+
+from __future__ import annotations
+
+from firstlight.errors import InputError
+from firstlight.fit import Recipe
+from firstlight.recipes import default, mcmc, vanilla
+
+RECIPES: dict[str, Recipe] = {module.RECIPE.name: module.RECIPE for module in (default, vanilla, mcmc)}
+
+
+def get_recipe(name: str) -> Recipe:
+    """The recipe called ``name``. InputError when there is none, naming those that there are."""
+    if name not in RECIPES:
+        raise InputError(f"No recipe is called '{name}'. There are: {', '.join(RECIPES)}.")
+    return RECIPES[name]

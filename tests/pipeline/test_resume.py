@@ -1,0 +1,108 @@
+"""A run killed at any moment and resumed ends with the same Gaussians, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from firstlight import pipeline
+from firstlight.capture import load_demo
+from firstlight.errors import InputError
+
+STEPS = 240
+PROGRAM = f"""
+import sys
+from firstlight import pipeline
+from firstlight.capture import load_demo
+pipeline.fit(
+    load_demo(with_cameras=True), "vanilla", out=sys.argv[1], steps={STEPS}, max_size=96, checkpoint_seconds=0.3
+)
+"""
+
+
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", PROGRAM, str(folder)], stderr=subprocess.DEVNULL)
+
+
+def wait_for_checkpoint(folder: Path, process: subprocess.Popen[bytes], after: int) -> None:
+    """Until there is a checkpoint later than step ``after``; a few more steps are then under way."""
+    for _ in range(6000):
+        steps = [int(path.stem.removeprefix("step-")) for path in folder.glob("checkpoints/step-*.safetensors")]
+        if any(step > after for step in steps):
+            return
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.02)
+    raise AssertionError("no checkpoint was written")
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> pipeline.Run:
+    folder = tmp_path_factory.mktemp("unbroken") / "run"
+    process = start(folder)
+    assert process.wait(timeout=300) == 0
+    return pipeline.Run.open(folder)
+
+
+def same(a: pipeline.Run, b: pipeline.Run) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.scene, b.scene, strict=True))
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system cannot kill a process outright")
+def test_killed_twice_and_resumed_is_bit_equal(unbroken: pipeline.Run, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    process = start(folder)
+    wait_for_checkpoint(folder, process, after=STEPS // 4)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert json.loads((folder / "run.json").read_text())["status"] == "running"
+    assert not (folder / "scene.ply").exists()
+
+    run = pipeline.resume(folder, photos=load_demo(with_cameras=True))
+
+    assert run.complete
+    assert same(run, unbroken)
+    steps = [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert steps == sorted(set(steps)), "a step is logged once, however often it was stepped"
+
+
+def test_another_seed_differs(unbroken: pipeline.Run, tmp_path: Path) -> None:
+    # Otherwise bit equality above would prove nothing.
+    other = pipeline.fit(
+        load_demo(with_cameras=True), "vanilla", out=tmp_path / "run", steps=STEPS, max_size=96, seed=1
+    )
+    assert not same(other, unbroken)
+
+
+def test_ctrl_c_saves_and_resumes(unbroken: pipeline.Run, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    process = start(folder)
+    wait_for_checkpoint(folder, process, after=10)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 0
+    stopped = pipeline.Run.open(folder)
+    assert stopped.about["status"] == "stopped"
+    assert len(stopped.scene) > 0  # what there is can be looked at
+
+    run = pipeline.resume(folder, photos=load_demo(with_cameras=True))
+
+    assert run.complete and same(run, unbroken)
+
+
+def test_resuming_a_complete_run_changes_nothing(unbroken: pipeline.Run) -> None:
+    before = (unbroken.folder / "scene.ply").stat().st_mtime_ns
+    assert pipeline.resume(unbroken.folder).complete
+    assert (unbroken.folder / "scene.ply").stat().st_mtime_ns == before
+
+
+def test_a_second_run_does_not_touch_the_first(unbroken: pipeline.Run) -> None:
+    with pytest.raises(InputError, match="--resume"):
+        pipeline.fit(load_demo(with_cameras=True), "vanilla", out=unbroken.folder, steps=5)
+    assert unbroken.complete

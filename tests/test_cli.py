@@ -1,0 +1,151 @@
+"""The command line from outside: statuses, one message, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from firstlight.cli import main
+from firstlight.scene import Gaussians
+
+
+def noise(seed: int, size: tuple[int, int] = (200, 150)) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 255, (*size[::-1], 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Run a command that must be refused; gives its one message."""
+    assert main(arguments) == 2
+    error = capsys.readouterr().err.strip()
+    message = next(line for line in error.splitlines() if line.startswith("firstlight: "))
+    assert "Traceback" not in error
+    return message
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    return folder
+
+
+def test_folder_that_is_not_there(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "nowhere" in refused(capsys, "fit", "nowhere", "--out", str(out))
+
+
+def test_empty_folder(photos: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert str(photos) in refused(capsys, "fit", str(photos), "--out", str(out))
+
+
+def test_one_photo(photos: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    noise(0).save(photos / "only.png")
+    assert "2" in refused(capsys, "fit", str(photos), "--out", str(out))
+
+
+def test_photos_of_different_scenes(photos: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in range(4):
+        noise(seed).save(photos / f"{seed}.png")
+    assert "overlap" in refused(capsys, "fit", str(photos), "--out", str(out))
+
+
+def test_unusable_files_are_named(photos: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    noise(0).save(photos / "cut.jpg")
+    (photos / "cut.jpg").write_bytes((photos / "cut.jpg").read_bytes()[:2000])
+    (photos / "zero.jpg").touch()
+    Image.new("RGB", (1, 1)).save(photos / "dot.png")
+    Image.new("RGB", (64, 64)).save(photos / "black.png")
+    message = refused(capsys, "fit", str(photos), "--out", str(out))
+    for name in ("cut.jpg", "zero.jpg", "dot.png", "black.png"):
+        assert name in message
+
+
+def test_transforms_without_poses(photos: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (photos / "transforms.json").write_text(json.dumps({"frames": [{"file_path": "a.png"}]}))
+    noise(0).save(photos / "a.png")
+    assert "transforms.json" in refused(capsys, "fit", str(photos), "--out", str(out))
+
+
+def test_ply_with_a_lying_header(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "liar.ply"
+    properties = "".join(f"property float {name}\n" for name in ("x", "y", "z", "opacity"))
+    path.write_text(f"ply\nformat binary_little_endian 1.0\nelement vertex 1000000000000\n{properties}end_header\n")
+    assert "liar.ply" in refused(capsys, "info", str(path))
+
+
+def test_ply_with_nan_positions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "nan.ply"
+    scene = Gaussians.isotropic(torch.rand(3, 3), torch.rand(3, 3), torch.ones(3))
+    scene.means[1, 2] = torch.nan
+    scene.save(path)
+    assert "nan.ply" in refused(capsys, "info", str(path))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders are made read-only in another way there")
+def test_read_only_output(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    noise(0).save(photos / "a.png")
+    blocked = tmp_path / "file"
+    blocked.touch()  # no folder can be made below a file, whoever asks: root may write to read-only folders
+    assert str(blocked) in refused(capsys, "fit", str(photos), "--out", str(blocked / "run"))
+    if os.getuid() != 0:
+        locked = tmp_path / "locked"
+        locked.mkdir(mode=0o555)
+        assert "locked" in refused(capsys, "fit", str(photos), "--out", str(locked / "run"))
+
+
+def test_full_output_folder_is_left_alone(photos: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out.mkdir()
+    (out / "thesis.txt").write_text("years of work")
+    assert "not empty" in refused(capsys, "fit", str(photos), "--out", str(out))
+    assert [path.name for path in out.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("arguments", [("--steps", "0"), ("--max-size", "3"), ("--recipe", "nonesuch")])
+def test_settings_out_of_range(
+    arguments: tuple[str, str], photos: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused(capsys, "fit", str(photos), "--out", str(out), *arguments)
+    assert not out.exists()
+
+
+def test_view_and_eval_of_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refused(capsys, "view", str(tmp_path / "nothing"))
+    refused(capsys, "eval", str(tmp_path))
+
+
+def test_resume_needs_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--out" in refused(capsys, "fit", "photos", "--resume")
+    assert "run.json" in refused(capsys, "fit", "photos", "--resume", "--out", str(tmp_path))
+
+
+def test_listings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipes"]) == 0
+    assert "mcmc" in capsys.readouterr().out
+    assert main(["doctor"]) == 0
+    assert "torch" in capsys.readouterr().out
+
+
+def test_help_does_not_import_torch() -> None:
+    program = "import sys, firstlight.cli; sys.exit('torch' in sys.modules or 'numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_public_names_are_there() -> None:
+    import firstlight as fl
+
+    for name in fl.__all__:
+        assert getattr(fl, name) is not None
+    assert callable(fl.fit) and callable(fl.load)
