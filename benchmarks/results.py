@@ -1,6 +1,6 @@
 """Fit every photo set of a folder and write what came out of it as a table.
 
-    python benchmarks/results.py SETS [NAME …] [--runs DIR] [--table docs/results.md] [--max-size PX] [--steps N]
+    python benchmarks/results.py SETS [NAME …] [--runs DIR] [--table docs/results.md] [--max-size PX] …
 
 SETS holds one folder a set. Of each, ``images/`` is fitted as a plain folder of photos, without its cameras;
 a set without ``images/`` (Blender's layout) as it is. Sets that have a finished run in DIR are not fitted
@@ -60,13 +60,14 @@ def page(rows: list[tuple[str, ...]], failed: dict[str, str], run: dict[str, Any
     lines = [
         "# Results",
         "",
-        "Written by `benchmarks/results.py`; not edited by hand. Photos only: cameras are found by firstlight.",
-        "PSNR, SSIM and FLIP are means over every 8th photo by name, held out of training and compared without",
-        "any colour correction. 'photos' counts the pictures of a set, 'placed' those that got a camera (faces",
-        "of panoramas count singly once they are cut). Seconds are wall time, compile time of the kernels not",
-        "included where their cache was warm.",
+        "Written by `benchmarks/results.py`; not edited by hand. Photos only: firstlight finds the cameras.",
+        "PSNR, SSIM and FLIP are means over every 8th photo by name, held out of training and compared",
+        "without any colour correction. 'photos' counts the pictures of a set, 'placed' those that got a",
+        "camera (views cut from panoramas count singly). Seconds are wall time, with the kernels compiled",
+        "before.",
         "",
-        f"Machine: {about['cpu']}, {about['cores']} cores, {about['memory_gb']} GB; Python {about['python']}, "
+        f"Machine: {about['cpu']}, {about['cores']} cores, {about['memory_gb']} GB; "
+        f"Python {about['python']}, "
         f"firstlight {run['versions']['firstlight']}, torch {run['versions']['torch']}; "
         f"recipe {run['recipe']['name']}, seed {run['seed']}.",
         "",
@@ -80,13 +81,17 @@ def page(rows: list[tuple[str, ...]], failed: dict[str, str], run: dict[str, Any
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("sets", type=Path)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--runs", type=Path, default=Path("runs/results"))
     parser.add_argument("--table", type=Path, default=Path("docs/results.md"))
     options, extra = parser.parse_known_args()
-    folders = [options.sets / name for name in options.names] or sorted(p for p in options.sets.iterdir() if p.is_dir())
+    folders = [options.sets / name for name in options.names] or sorted(
+        p for p in options.sets.iterdir() if p.is_dir()
+    )
     failed: dict[str, str] = {}
     for folder in folders:
         why = fit(folder, options.runs, extra)

@@ -16,10 +16,10 @@ from pathlib import Path
 from statistics import median
 
 import torch
+from firstlight.fitting import Fit, peak_memory_mb
 
 from firstlight.capture import load, load_demo
 from firstlight.density import Fixed
-from firstlight.fitting import Fit, peak_memory_mb
 from firstlight.pipeline import machine, versions
 from firstlight.poses import undistort
 from firstlight.recipes import get_recipe
@@ -33,7 +33,9 @@ def prepared(photos: str, max_size: int) -> Capture:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("photos", nargs="?", default="demo")
     parser.add_argument("--max-size", type=int, default=504)
     parser.add_argument("--steps", type=int, default=200)
@@ -62,7 +64,11 @@ def main() -> None:
         "width": photo.width,
         "height": photo.height,
         "gaussians": len(fit.model),
-        "step_ms": {"median": round(median(times), 2), "min": round(min(times), 2), "max": round(max(times), 2)},
+        "step_ms": {
+            "median": round(median(times), 2),
+            "min": round(min(times), 2),
+            "max": round(max(times), 2),
+        },
         "peak_memory_mb": round(peak_memory_mb()),
         "seed": options.seed,
         "threads": torch.get_num_threads(),

@@ -82,7 +82,9 @@ def test_transforms_without_poses(photos: Path, out: Path, capsys: pytest.Captur
 def test_ply_with_a_lying_header(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "liar.ply"
     properties = "".join(f"property float {name}\n" for name in ("x", "y", "z", "opacity"))
-    path.write_text(f"ply\nformat binary_little_endian 1.0\nelement vertex 1000000000000\n{properties}end_header\n")
+    path.write_text(
+        f"ply\nformat binary_little_endian 1.0\nelement vertex 1000000000000\n{properties}end_header\n"
+    )
     assert "liar.ply" in refused(capsys, "info", str(path))
 
 
@@ -106,7 +108,9 @@ def test_read_only_output(photos: Path, tmp_path: Path, capsys: pytest.CaptureFi
         assert "locked" in refused(capsys, "fit", str(photos), "--out", str(locked / "run"))
 
 
-def test_full_output_folder_is_left_alone(photos: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_full_output_folder_is_left_alone(
+    photos: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out.mkdir()
     (out / "thesis.txt").write_text("years of work")
     assert "not empty" in refused(capsys, "fit", str(photos), "--out", str(out))

@@ -64,11 +64,10 @@ def fit(
     viewer = Viewer() if live else None
     if viewer is not None:
         progress.note(f"Watch it at {viewer.url}")
-    watch = None if viewer is None else viewer.update
     if resume:
         if out is None:
             raise InputError("--resume needs --out: the folder of the run to go on with.")
-        run = pipeline.resume(out, progress=progress, watch=watch)
+        run = pipeline.resume(out, progress=progress, audience=viewer)
     else:
         run = pipeline.fit(
             photos,
@@ -80,7 +79,7 @@ def fit(
             hold_out=hold_out,
             seed=seed,
             progress=progress,
-            watch=watch,
+            audience=viewer,
         )
     if viewer is not None:
         viewer.close()

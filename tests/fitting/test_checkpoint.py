@@ -4,13 +4,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from firstlight.fitting.checkpoint import KEEP, Checkpoint, load_checkpoint, save_checkpoint
 
 from firstlight.errors import InputError
-from firstlight.fitting.checkpoint import KEEP, Checkpoint, load_checkpoint, save_checkpoint
 
 
 def checkpoint(step: int, fingerprint: str = "same") -> Checkpoint:
-    tensors = {"a": torch.randn(5, 3), "flags": torch.tensor([True, False]), "empty": torch.zeros(0, dtype=torch.long)}
+    tensors = {
+        "a": torch.randn(5, 3),
+        "flags": torch.tensor([True, False]),
+        "empty": torch.zeros(0, dtype=torch.long),
+    }
     return Checkpoint(step, 1.5 * step, fingerprint, tensors)
 
 

@@ -23,7 +23,12 @@ import sys
 from firstlight import pipeline
 from firstlight.capture import load_demo
 pipeline.fit(
-    load_demo(with_cameras=True), "vanilla", out=sys.argv[1], steps={STEPS}, max_size=96, checkpoint_seconds=0.3
+    load_demo(with_cameras=True),
+    "vanilla",
+    out=sys.argv[1],
+    steps={STEPS},
+    max_size=96,
+    checkpoint_seconds=0.3,
 )
 """
 
@@ -35,7 +40,9 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
 def wait_for_checkpoint(folder: Path, process: subprocess.Popen[bytes], after: int) -> None:
     """Until there is a checkpoint later than step ``after``; a few more steps are then under way."""
     for _ in range(6000):
-        steps = [int(path.stem.removeprefix("step-")) for path in folder.glob("checkpoints/step-*.safetensors")]
+        steps = [
+            int(path.stem.removeprefix("step-")) for path in folder.glob("checkpoints/step-*.safetensors")
+        ]
         if any(step > after for step in steps):
             return
         assert process.poll() is None, "the run ended before it could be killed"

@@ -58,7 +58,7 @@ class Run:
             temporary.write_text(json.dumps(self.about, indent=1, allow_nan=True, default=str) + "\n")
 
     def abandon(self) -> None:
-        """Take back a run that was refused before its first checkpoint, so that the folder can be used again."""
+        """Take back a run that was refused before its first checkpoint: its folder can be used again."""
         if any(self.folder.glob("checkpoints/*.safetensors")):
             return
         for name in (RUN_FILE, "poses.json", "poses.safetensors", "metrics.jsonl"):

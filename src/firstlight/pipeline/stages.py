@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -26,7 +26,13 @@ from firstlight.recipes import get_recipe
 from firstlight.render import render_camera
 from firstlight.scene import Capture, Gaussians, HoldOut, Split
 
-Watch = Callable[[Gaussians, str], None]
+
+class Audience(Protocol):
+    """Who looks on while a scene is made: a :class:`firstlight.view.Viewer`, say."""
+
+    def show_capture(self, capture: Capture) -> None: ...
+
+    def update(self, gaussians: Gaussians, text: str | None = None) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ def fit(
     seed: int = 0,
     checkpoint_seconds: float = 60.0,
     progress: Progress | None = None,
-    watch: Watch | None = None,
+    audience: Audience | None = None,
 ) -> Run:
     """Turn photos into a scene and a run folder.
 
@@ -91,7 +97,7 @@ def fit(
         timings={},
     )
     try:
-        return _Stages(run, options, parts, photos, progress or Silent(), watch).go(checkpoint_seconds)
+        return _Stages(run, options, parts, photos, progress or Silent(), audience).go(checkpoint_seconds)
     except InputError:
         run.abandon()
         raise
@@ -103,7 +109,7 @@ def resume(
     photos: Capture | None = None,
     recipe: Recipe | None = None,
     progress: Progress | None = None,
-    watch: Watch | None = None,
+    audience: Audience | None = None,
 ) -> Run:
     """Go on with a run that was stopped, with the options it began with.
 
@@ -121,7 +127,7 @@ def resume(
             f"{run.folder}: the recipe '{options.recipe}' has changed since this run began. "
             "Start a new run, or use the version of firstlight that began it."
         )
-    return _Stages(run, options, parts, photos or str(run.about["photos"]), progress, watch).go()
+    return _Stages(run, options, parts, photos or str(run.about["photos"]), progress, audience).go()
 
 
 def evaluate(folder: str | Path, *, progress: Progress | None = None) -> Run:
@@ -165,13 +171,15 @@ class _Stages:
         recipe: Recipe,
         photos: str | Path | Capture,
         progress: Progress,
-        watch: Watch | None,
+        audience: Audience | None,
     ) -> None:
         self.run, self.options, self.recipe = run, options, recipe
-        self.photos, self.progress, self.watch = photos, progress, watch
+        self.photos, self.progress, self.audience = photos, progress, audience
 
     def go(self, checkpoint_seconds: float = 60.0) -> Run:
         capture, split = self.prepare(self.place(self.load()))
+        if self.audience is not None:
+            self.audience.show_capture(capture)
         with self.timed("fit"):
             fitted = fit_gaussians(
                 capture,
@@ -182,7 +190,7 @@ class _Stages:
                 fingerprint=self.fingerprint(capture, split),
                 checkpoint_seconds=checkpoint_seconds,
                 progress=self.progress,
-                watch=self.watch,
+                watch=self.audience.update if self.audience else None,
             )
         fitted.gaussians.save(self.run.folder / "scene.ply")
         self.run.write(
