@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from rich.console import Console
@@ -28,13 +28,7 @@ class Progress(Protocol):
     def note(self, text: str) -> None:
         """A line that stays."""
 
-    def stage(self, title: str, total: int | None = None) -> _StageContext: ...
-
-
-class _StageContext(Protocol):
-    def __enter__(self) -> Stage: ...
-
-    def __exit__(self, *exc: object) -> bool | None: ...
+    def stage(self, title: str, total: int | None = None) -> AbstractContextManager[Stage]: ...
 
 
 class _SilentStage:

@@ -1,0 +1,61 @@
+"""What a camera writes beside the pixels: focal length and lens."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from PIL import Image
+
+_MAKE, _MODEL, _EXIF_IFD = 0x010F, 0x0110, 0x8769
+_FOCAL_LENGTH, _PIXEL_WIDTH, _FOCAL_35MM, _LENS_MODEL = 0x920A, 0xA002, 0xA405, 0xA434
+_PLANE_X_RESOLUTION, _PLANE_UNIT = 0xA20E, 0xA210
+_MILLIMETRES = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}  # inch, centimetre, millimetre, micrometre
+_DIAGONAL_35MM = math.hypot(36, 24)
+
+
+def focal_pixels(exif: Image.Exif, width: int, height: int) -> float | None:
+    """Focal length in pixels of a photo of ``width`` × ``height``, None where the EXIF does not tell.
+
+    From the 35 mm equivalent, which by its definition (CIPA DCG-001) compares picture diagonals; else from
+    the focal length and the pixel density of the sensor.
+    """
+    tags = exif.get_ifd(_EXIF_IFD)
+    equivalent = _number(tags.get(_FOCAL_35MM))
+    if equivalent:
+        return _sane(equivalent / _DIAGONAL_35MM * math.hypot(width, height), width, height)
+    focal, density = _number(tags.get(_FOCAL_LENGTH)), _number(tags.get(_PLANE_X_RESOLUTION))
+    unit = _MILLIMETRES.get(tags.get(_PLANE_UNIT, 2))
+    if not (focal and density and unit):
+        return None
+    # The density is that of the picture as it left the camera; this copy may have been made smaller.
+    taken = _number(tags.get(_PIXEL_WIDTH)) or width
+    return _sane(focal * density / unit * width / taken, width, height)
+
+
+def _sane(focal: float, width: int, height: int) -> float | None:
+    """Nothing that lenses make: a wrong prior is worse than none."""
+    return focal if 0.2 <= focal / max(width, height) <= 20 else None
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return number if math.isfinite(number) and number > 0 else None
+
+
+def lens_key(exif: Image.Exif, width: int, height: int) -> str | None:
+    """Equal for photos through one lens at one zoom, in one size; None where the EXIF names no camera."""
+    tags = exif.get_ifd(_EXIF_IFD)
+    named = [_text(exif.get(_MAKE)), _text(exif.get(_MODEL)), _text(tags.get(_LENS_MODEL))]
+    if not any(named):
+        return None
+    focal = _number(tags.get(_FOCAL_LENGTH))
+    zoom = f"{focal:g} mm" if focal else ""
+    return " ".join(part for part in [*named, zoom, f"{width}×{height}"] if part)
+
+
+def _text(value: Any) -> str:
+    return " ".join(value.replace("\0", " ").split()) if isinstance(value, str) else ""
