@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from firstlight.render._arrays import Array, check_shape, differentiable
+from firstlight.render._blend_kernels import TILE
 from firstlight.render._blend_rule import Blend, Grid
+from firstlight.render._errors import unsupported
 
 
 def rasterize_to_pixels(
@@ -33,7 +35,8 @@ def rasterize_to_pixels(
     sum over pixels of the absolute gradients.
 
     Returns colours [..., H, W, D] and alphas [..., H, W, 1]. Gradients flow to means2d, conics, colors,
-    opacities and backgrounds; a clamped alpha passes none. ValueError for shapes that do not fit.
+    opacities and backgrounds; a clamped alpha passes none. ValueError for shapes that do not fit,
+    NotImplementedError for tiles of more than 16 pixels.
     """
     splats, channels = opacities.shape, colors.shape[-1]
     image_dims = isect_offsets.shape[:-2]
@@ -45,8 +48,10 @@ def rasterize_to_pixels(
         check_shape("backgrounds", backgrounds, *image_dims, channels)
     if masks is not None and masks.shape != isect_offsets.shape:
         raise ValueError(f"masks: expected shape {list(isect_offsets.shape)}, got {list(masks.shape)}")
+    if not 1 <= tile_size <= TILE:
+        raise unsupported("rasterize_to_pixels", f"tile_size={tile_size}", f"use 1 to {TILE} (16 is fastest)")
     tile_height, tile_width = isect_offsets.shape[-2:]
-    if tile_size < 1 or (tile_width, tile_height) != (
+    if (tile_width, tile_height) != (
         -(-image_width // tile_size),
         -(-image_height // tile_size),
     ):

@@ -1,11 +1,17 @@
 """Blending kernels: one tile at a time, eight pixels of a row at a time, splats front to back.
 
-A tile's transmittance and colours stay in a buffer of a few kilobytes (first-level cache) while its splats
-pass by. What depends on the splat alone is computed once, into a record of one cache line.
+A tile's pixels stay in one small buffer (first-level cache) while its splats pass by. Three things keep the
+inner loop short:
+- What depends on the splat alone is computed once, into a record of one cache line.
+- The rows that the ellipse alpha = 1/255 covers are worked out exactly for each half of the tile, a batch of
+  splats ahead, so that the inner loop never waits for them and visits next to no pixel in vain.
+- All of the buffer, its constants too, hangs on one pointer; LLVM then folds the loads into the arithmetic.
 
-Record: x, y (pixel centres on integers), -a/2, -b, -c/2 of the conic, opacity, half-extents in x and y where
-alpha falls to 1/255, and up to four channels.
-Gradient slot: four channels, opacity, x, y, a, b, c, |x|, |y|.
+Record: x, y (pixel centres on integers); A, B, C so that log(alpha / opacity) / 8 = A dx² + B dx dy + C dy²;
+opacity; the ellipse: half-width, abscissa of its lowest point, slope k, e, d so that its edge at dx is
+-k dx ± √(e - d dx²); four channels.
+Slot (sums over pixels, with v = alpha dL/dalpha): four channels, v, v dx, v dy, v dx², v dx dy, v dy²,
+|v dlog(alpha)/dx|, the same for y.
 """
 
 import math
@@ -26,14 +32,24 @@ from firstlight.render._simd import (
     splat,
     store,
     total,
+    totals,
 )
 
 RECORD = 16
+CHANNELS = 11  # where they begin in a record
 SLOT = 12
+TILE = 16  # the largest tile; buffers are laid out for it
 ALPHA_MIN = np.float32(1.0 / 255.0)
 ALPHA_MAX = np.float32(0.99)
 OPAQUE = np.float32(1e-4)  # a tile is finished when no pixel lets more light through
-CHECK_EVERY = 8
+BATCH = 16  # splats planned ahead; whether the tile is opaque is asked as often
+NEVER = np.float32(-1e30)
+PLAN = 5  # a record's place, then first and last row in the left and the right half
+
+# The forward buffer: for each row 16 numbers of transmittance and of each channel, then constants.
+ROW = 5 * TILE
+# The backward buffer: transmittance, light behind, and the gradient of each channel.
+ROW_BACK = 6 * TILE
 
 
 @kernel
@@ -46,73 +62,162 @@ def pack_records(
     records: Any,  # [M * RECORD] out
     chunks: int,
 ) -> None:
-    """Fill one record a splat; what can never reach alpha 1/255 gets an empty extent."""
+    """Fill one record a splat; what can never reach alpha 1/255 gets an ellipse without width."""
     count = means2d.shape[0]
     channels = min(4, colors.shape[1] - first_channel)
     for chunk in prange(chunks):
         for i in range(count * chunk // chunks, count * (chunk + 1) // chunks):
-            base = i * RECORD
-            a, b, c, opacity = conics[i, 0], conics[i, 1], conics[i, 2], opacities[i]
-            x, y = means2d[i, 0], means2d[i, 1]
-            det = np.float64(a) * c - np.float64(b) * b
-            usable = opacity >= ALPHA_MIN and det > 0 and math.isfinite(x) and math.isfinite(y)
-            extent_x, extent_y = np.float32(-1.0), np.float32(-1.0)
-            if usable and math.isfinite(opacity):
-                reach = 2.0 * math.log(np.float64(opacity) * 255.0) / det
-                extent_x = np.float32(math.sqrt(max(reach * c, 0.0)))
-                extent_y = np.float32(math.sqrt(max(reach * a, 0.0)))
-            records[base] = x - np.float32(0.5)
-            records[base + 1] = y - np.float32(0.5)
-            records[base + 2] = np.float32(-0.5) * a
-            records[base + 3] = -b
-            records[base + 4] = np.float32(-0.5) * c
-            records[base + 5] = opacity
-            records[base + 6] = extent_x
-            records[base + 7] = extent_y
-            for channel in range(4):
-                value = np.float32(0.0)
-                if channel < channels:
-                    value = colors[i, first_channel + channel]
-                records[base + 8 + channel] = value
+            r = records[i * RECORD : (i + 1) * RECORD]
+            r[:] = 0.0
+            r[6] = NEVER
+            a, b, c = np.float64(conics[i, 0]), np.float64(conics[i, 1]), np.float64(conics[i, 2])
+            opacity, x, y = opacities[i], means2d[i, 0], means2d[i, 1]
+            shaped = a > 0 and c > 0 and a < np.inf and c < np.inf and math.isfinite(b)
+            if not (shaped and opacity >= ALPHA_MIN and math.isfinite(x) and math.isfinite(y)):
+                continue
+            r[0] = x - np.float32(0.5)
+            r[1] = y - np.float32(0.5)
+            r[2] = -a / 16
+            r[3] = -b / 8
+            r[4] = -c / 16
+            r[5] = opacity
+            reach = 2.0 * math.log(min(np.float64(opacity), 1e6) * 255.0) + 1e-5
+            det = a * c - b * b - 5e-7 * a * c  # never above the true one, however a, b and c were rounded
+            if det > 0:
+                r[6] = math.sqrt(reach * c / det)
+                r[7] = -b / a * math.sqrt(reach * a / det)
+                r[8] = b / c
+                r[9] = reach / c
+                r[10] = det / (c * c)
+            else:  # float32 cannot tell where the edge of this needle is
+                r[6], r[9] = 1e15, 1e30
+            for channel in range(channels):
+                r[CHANNELS + channel] = colors[i, first_channel + channel]
 
 
 @device
-def _exp(x: Any) -> Any:
-    """exp on [-8, 0]: a fifth-order series of x/8, squared three times; off by 1.2e-3 of itself at -5.5."""
-    t = x * splat(np.float32(0.125))
-    p = t * splat(np.float32(1 / 120)) + splat(np.float32(1 / 24))
-    p = t * p + splat(np.float32(1 / 6))
-    p = t * p + splat(np.float32(0.5))
-    p = t * p + splat(np.float32(1.0))
-    p = t * p + splat(np.float32(1.0))
+def _rows(centre: Any, k: Any, e: Any, d: Any, low_x: Any, high_x: Any, rows: int) -> Any:
+    """First and last row of the ellipse between two columns relative to its centre."""
+    edge_low = -k * low_x - math.sqrt(max(e - d * low_x * low_x, np.float32(0.0)))
+    edge_high = -k * high_x + math.sqrt(max(e - d * high_x * high_x, np.float32(0.0)))
+    first = max(min(centre + edge_low, np.float32(TILE)), np.float32(0.0))
+    last = min(max(centre + edge_high, np.float32(-1.0)), np.float32(rows - 1))
+    return np.int32(math.ceil(first)), np.int32(math.floor(last))
+
+
+@device
+def _clamp(x: Any, low: Any, high: Any) -> Any:
+    return min(max(x, low), high)
+
+
+@device
+def _plan(
+    records: Any, ids: Any, first: int, last: int, x0: int, y0: int, columns: int, rows: int, plan: Any
+) -> int:
+    """Which rows each of the listed splats covers in each half of the tile; leaves out those with none."""
+    kept = 0
+    for k in range(first, last):
+        base = np.intp(ids[k]) * RECORD
+        gx, gy = records[base] - np.float32(x0), records[base + 1] - np.float32(y0)
+        half_width, lowest = records[base + 6], records[base + 7]
+        k_, e, d = records[base + 8], records[base + 9], records[base + 10]
+        place = kept * PLAN
+        plan[place] = base
+        busy = False
+        for half in range(2):
+            low, high = np.float32(8 * half) - gx, np.float32(8 * half + 7) - gx
+            begin, end = np.int32(0), np.int32(-1)
+            if low <= half_width and high >= -half_width and 8 * half < columns:
+                # The edge is lowest at ``lowest`` (seen from above: largest y), or at the column next to it.
+                begin, end = _rows(gy, k_, e, d, _clamp(-lowest, low, high), _clamp(lowest, low, high), rows)
+            plan[place + 1 + 2 * half] = begin
+            plan[place + 2 + 2 * half] = end
+            busy = busy or begin <= end
+        if busy:
+            kept += 1
+    return kept
+
+
+@device
+def _fill_constants(buffer: Any, at: int) -> None:
+    """Eight copies of each constant of the inner loop, then the numbers of the rows."""
+    for lane in range(8):
+        buffer[at + lane] = -1.0
+        buffer[at + 8 + lane] = 1 / 120
+        buffer[at + 16 + lane] = 1 / 24
+        buffer[at + 24 + lane] = 1 / 6
+        buffer[at + 32 + lane] = 0.5
+        buffer[at + 40 + lane] = 1.0
+        buffer[at + 48 + lane] = ALPHA_MAX
+        buffer[at + 56 + lane] = ALPHA_MIN
+    for row in range(TILE):
+        buffer[at + 64 + row] = row
+
+
+CONSTANTS = 64 + TILE
+
+
+@device
+def _falloff(t: Any, buffer: Any, at: int) -> Any:
+    """exp(8 t) for t in [-1, 0]: a fifth-order series, squared three times.
+
+    Too small by 1.2e-3 of itself where alpha reaches 1/255, by 1e-5 where it is an eighth.
+    """
+    t = at_least(t, load(buffer, at))
+    p = t * load(buffer, at + 8) + load(buffer, at + 16)
+    p = t * p + load(buffer, at + 24)
+    p = t * p + load(buffer, at + 32)
+    p = t * p + load(buffer, at + 40)
+    p = t * p + load(buffer, at + 40)
     p = p * p
     p = p * p
     return p * p
 
 
 @device
-def _span(centre: Any, extent: Any, size: Any) -> Any:
-    """First and last whole number in [centre - extent, centre + extent] within [0, size)."""
-    low = min(max(centre - extent, np.float32(0.0)), np.float32(size))
-    high = max(min(centre + extent, np.float32(size - 1)), np.float32(-1.0))
-    return np.intp(math.ceil(low)), np.intp(math.floor(high))
-
-
-@device
-def _open_tile(transmittance: Any, stride: int, tile_size: int, columns: int, rows: int) -> None:
+def _open_tile(buffer: Any, row_size: int, columns: int, rows: int) -> None:
     """Full transmittance inside the picture, none outside: pixels past the border then cost no thought."""
-    for y in range(tile_size):
-        for x in range(stride):
+    for y in range(TILE):
+        for x in range(TILE):
             inside = y < rows and x < columns
-            transmittance[y * stride + x] = np.float32(1.0) if inside else np.float32(0.0)
+            buffer[y * row_size + x] = np.float32(1.0) if inside else np.float32(0.0)
 
 
 @device
-def _is_opaque(transmittance: Any, cells: int) -> bool:
+def _is_opaque(buffer: Any) -> bool:
     most = splat(np.float32(0.0))
-    for cell in range(0, cells, 8):
-        most = at_least(load(transmittance, cell), most)
+    for row in range(TILE):
+        most = at_least(load(buffer, row * ROW), most)
+        most = at_least(load(buffer, row * ROW + 8), most)
     return not any_lane(most >= splat(OPAQUE))
+
+
+@device
+def _blend_half(
+    records: Any, base: int, gx: Any, gy: Any, half: int, begin: int, end: int, buffer: Any, tag: Any
+) -> None:
+    """Add one splat to rows begin to end of one half of the tile."""
+    constants = TILE * ROW
+    dx = (lanes() + splat(np.float32(8 * half))) - splat(gx)
+    across = splat(records[base + 2]) * dx * dx
+    mixed = splat(records[base + 3]) * dx
+    c, opacity, centre = splat(records[base + 4]), splat(records[base + 5]), splat(gy)
+    red, green = splat(records[base + CHANNELS]), splat(records[base + CHANNELS + 1])
+    blue, fourth = splat(records[base + CHANNELS + 2]), splat(records[base + CHANNELS + 3])
+    for row in range(begin, end + 1):
+        cell = row * ROW + 8 * half
+        dy = splat(buffer[constants + 64 + row]) - centre
+        alpha = opacity * _falloff(dy * (c * dy + mixed) + across, buffer, constants)
+        alpha = at_most(alpha, load(buffer, constants + 48))
+        alpha = select(alpha >= load(buffer, constants + 56), alpha, splat(np.float32(0.0)))
+        before = load(buffer, cell)
+        weight = alpha * before
+        store(buffer, cell + TILE, weight * red + load(buffer, cell + TILE))
+        store(buffer, cell + 2 * TILE, weight * green + load(buffer, cell + 2 * TILE))
+        store(buffer, cell + 3 * TILE, weight * blue + load(buffer, cell + 3 * TILE))
+        if len(tag) == 4:
+            store(buffer, cell + 4 * TILE, weight * fourth + load(buffer, cell + 4 * TILE))
+        store(buffer, cell, before - weight)
 
 
 @device
@@ -123,44 +228,26 @@ def _blend_tile(
     last: int,
     x0: int,
     y0: int,
-    size: int,
-    stride: int,
-    buffers: Any,
+    columns: int,
+    rows: int,
+    plan: Any,
+    buffer: Any,
     tag: Any,
 ) -> int:
-    """Add the listed splats to the tile's buffers; returns where in the list it became opaque."""
-    transmittance, c0, c1, c2, c3 = buffers
+    """Add the listed splats to the tile's buffer; returns where in the list it became opaque."""
     k = first
     while k < last:
-        base = np.intp(ids[k]) * RECORD
-        gx, gy = records[base] - np.float32(x0), records[base + 1] - np.float32(y0)
-        row0, row1 = _span(gy, records[base + 7], size)
-        col0, col1 = _span(gx, records[base + 6], size)
-        if col0 <= col1:
-            a, opacity = splat(records[base + 2]), splat(records[base + 5])
-            b, c = records[base + 3], records[base + 4]
-            red, green, blue = splat(records[base + 8]), splat(records[base + 9]), splat(records[base + 10])
-            fourth = splat(records[base + 11])
-            for half in range(col0 >> 3, (col1 >> 3) + 1):
-                dx = (lanes() + splat(np.float32(8 * half))) - splat(gx)
-                adx = a * dx
-                for row in range(row0, row1 + 1):
-                    dy = np.float32(row) - gy
-                    power = (adx + splat(b * dy)) * dx + splat(c * dy * dy)
-                    alpha = opacity * _exp(at_least(power, splat(np.float32(-8.0))))
-                    alpha = at_most(alpha, splat(ALPHA_MAX))
-                    alpha = select(alpha >= splat(ALPHA_MIN), alpha, splat(np.float32(0.0)))
-                    cell = row * stride + 8 * half
-                    before = load(transmittance, cell)
-                    weight = alpha * before
-                    store(c0, cell, weight * red + load(c0, cell))
-                    store(c1, cell, weight * green + load(c1, cell))
-                    store(c2, cell, weight * blue + load(c2, cell))
-                    if len(tag) == 4:
-                        store(c3, cell, weight * fourth + load(c3, cell))
-                    store(transmittance, cell, before - weight)
-        k += 1
-        if (k - first) % CHECK_EVERY == 0 and _is_opaque(transmittance, size * stride):
+        until = min(k + BATCH, last)
+        kept = _plan(records, ids, k, until, x0, y0, columns, rows, plan)
+        for item in range(kept):
+            place = item * PLAN
+            base = np.intp(plan[place])
+            gx, gy = records[base] - np.float32(x0), records[base + 1] - np.float32(y0)
+            for half in range(2):
+                begin, end = np.intp(plan[place + 1 + 2 * half]), np.intp(plan[place + 2 + 2 * half])
+                _blend_half(records, base, gx, gy, half, begin, end, buffer, tag)
+        k = until
+        if _is_opaque(buffer):
             break
     return k
 
@@ -183,40 +270,34 @@ def blend_forward(
     """Blend every tile; chunks own disjoint tiles, so the result does not depend on the threads."""
     _, height, width, depth = colors.shape
     across, down = -(-width // tile_size), -(-height // tile_size)
-    stride = -(-tile_size // 8) * 8
     for chunk in prange(bounds.shape[0] - 1):
-        transmittance = np.empty(tile_size * stride, np.float32)
-        c0, c1 = np.empty_like(transmittance), np.empty_like(transmittance)
-        c2, c3 = np.empty_like(transmittance), np.empty_like(transmittance)
+        buffer = np.zeros(TILE * ROW + CONSTANTS, np.float32)
+        plan = np.empty(BATCH * PLAN, np.int32)
+        _fill_constants(buffer, TILE * ROW)
         for tile in range(bounds[chunk], bounds[chunk + 1]):
             image, place = tile // (across * down), tile % (across * down)
             x0, y0 = (place % across) * tile_size, (place // across) * tile_size
             columns, rows = min(tile_size, width - x0), min(tile_size, height - y0)
-            _open_tile(transmittance, stride, tile_size, columns, rows)
-            c0[:] = 0.0
-            c1[:] = 0.0
-            c2[:] = 0.0
-            c3[:] = 0.0
+            buffer[: TILE * ROW] = 0.0
+            _open_tile(buffer, ROW, columns, rows)
             last = starts[tile + 1]
             if masks.shape[0] > 0 and not masks[tile]:
                 last = starts[tile]
-            buffers = (transmittance, c0, c1, c2, c3)
             stops[tile] = _blend_tile(
-                records, ids, starts[tile], last, x0, y0, tile_size, stride, buffers, tag
+                records, ids, starts[tile], last, x0, y0, columns, rows, plan, buffer, tag
             )
             for channel in range(min(len(tag), depth - first_channel)):
-                source = buffers[channel + 1]
                 behind = np.float32(0.0)
                 if backgrounds.shape[0] > 0:
                     behind = backgrounds[image, first_channel + channel]
                 for y in range(rows):
                     for x in range(columns):
-                        cell = y * stride + x
-                        value = source[cell] + transmittance[cell] * behind
+                        cell = y * ROW + x
+                        value = buffer[cell + (channel + 1) * TILE] + buffer[cell] * behind
                         colors[image, y0 + y, x0 + x, first_channel + channel] = value
             for y in range(rows):
                 for x in range(columns):
-                    alphas[image, y0 + y, x0 + x] = np.float32(1.0) - transmittance[y * stride + x]
+                    alphas[image, y0 + y, x0 + x] = np.float32(1.0) - buffer[y * ROW + x]
 
 
 @device
@@ -230,117 +311,102 @@ def _open_tile_backward(
     y0: int,
     columns: int,
     rows: int,
-    stride: int,
     first_channel: int,
-    behind: Any,
-    grads: Any,
+    buffer: Any,
 ) -> None:
-    """Load the picture's gradient and, in ``behind``, what everything blended so far is worth to the loss."""
-    channels = colors.shape[3] - first_channel
-    behind[:] = 0.0
-    for channel in range(min(len(grads), channels)):
-        grads[channel][:] = 0.0
-        for y in range(rows):
-            for x in range(columns):
-                v = v_colors[image, y0 + y, x0 + x, first_channel + channel]
-                grads[channel][y * stride + x] = v
-                behind[y * stride + x] += v * colors[image, y0 + y, x0 + x, first_channel + channel]
-    if first_channel == 0:
-        for y in range(rows):
-            for x in range(columns):
+    """Load the picture's gradient, and what all the light behind the first splat is worth to the loss."""
+    channels = min(4, colors.shape[3] - first_channel)
+    for y in range(rows):
+        for x in range(columns):
+            cell = y * ROW_BACK + x
+            worth = np.float32(0.0)
+            if first_channel == 0:
                 left = np.float32(1.0) - alphas[image, y0 + y, x0 + x]
-                behind[y * stride + x] -= left * v_alphas[image, y0 + y, x0 + x]
+                worth -= left * v_alphas[image, y0 + y, x0 + x]
+            for channel in range(channels):
+                v = v_colors[image, y0 + y, x0 + x, first_channel + channel]
+                buffer[cell + (2 + channel) * TILE] = v
+                worth += v * colors[image, y0 + y, x0 + x, first_channel + channel]
+            buffer[cell + TILE] = worth
 
 
 @device
-def _blend_tile_backward(
+def _blend_splat_backward(
     records: Any,
-    ids: Any,
-    first: int,
-    last: int,
+    base: int,
     x0: int,
     y0: int,
-    size: int,
-    stride: int,
-    buffers: Any,
+    plan: Any,
+    place: int,
     absolute: bool,
+    buffer: Any,
     slots: Any,
     tag: Any,
 ) -> None:
-    """Walk front to back again; ``behind`` holds (light still to come) . gradient, so nothing is stored."""
-    transmittance, behind, g0, g1, g2, g3 = buffers
-    zero, one = splat(np.float32(0.0)), splat(np.float32(1.0))
-    for k in range(first, last):
-        splat_id = np.intp(ids[k])
-        base = splat_id * RECORD
-        gx, gy = records[base] - np.float32(x0), records[base + 1] - np.float32(y0)
-        row0, row1 = _span(gy, records[base + 7], size)
-        col0, col1 = _span(gx, records[base + 6], size)
-        if col0 > col1 or row0 > row1:
-            continue
-        a, opacity = splat(records[base + 2]), splat(records[base + 5])
-        b, c = records[base + 3], records[base + 4]
-        red, green, blue = splat(records[base + 8]), splat(records[base + 9]), splat(records[base + 10])
-        fourth = splat(records[base + 11])
-        v_red, v_green, v_blue, v_fourth = zero, zero, zero, zero
-        s, sx, sy, sxx, sxy, syy, abs_x, abs_y = zero, zero, zero, zero, zero, zero, zero, zero
-        for half in range(col0 >> 3, (col1 >> 3) + 1):
-            dx = (lanes() + splat(np.float32(8 * half))) - splat(gx)
-            adx = a * dx
-            for row in range(row0, row1 + 1):
-                dy = np.float32(row) - gy
-                power = (adx + splat(b * dy)) * dx + splat(c * dy * dy)
-                unclamped = opacity * _exp(at_least(power, splat(np.float32(-8.0))))
-                alpha = at_most(unclamped, splat(ALPHA_MAX))
-                counts = alpha >= splat(ALPHA_MIN)
-                if not any_lane(counts):
-                    continue
-                alpha = select(counts, alpha, zero)
-                cell = row * stride + 8 * half
-                before = load(transmittance, cell)
-                weight = alpha * before
-                q0, q1, q2 = load(g0, cell), load(g1, cell), load(g2, cell)
-                worth = q0 * red + (q1 * green + q2 * blue)
-                v_red = weight * q0 + v_red
-                v_green = weight * q1 + v_green
-                v_blue = weight * q2 + v_blue
-                if len(tag) == 4:
-                    q3 = load(g3, cell)
-                    worth = q3 * fourth + worth
-                    v_fourth = weight * q3 + v_fourth
-                rest = load(behind, cell) - weight * worth
-                store(behind, cell, rest)
-                store(transmittance, cell, before - weight)
-                v_alpha = before * worth - rest / (one - alpha)
-                v = select(unclamped < splat(ALPHA_MAX), v_alpha * alpha, zero)
-                vx, vy = v * dx, v * splat(dy)
-                s = s + v
-                sx = sx + vx
-                sy = sy + vy
-                sxx = vx * dx + sxx
-                sxy = vx * splat(dy) + sxy
-                syy = vy * splat(dy) + syy
-                if absolute:
-                    push_x = (adx + adx) + splat(b * dy)
-                    push_y = splat(b) * dx + splat(np.float32(2.0) * c * dy)
-                    abs_x = abs_x + magnitude(v * push_x)
-                    abs_y = abs_y + magnitude(v * push_y)
-        slot = splat_id * SLOT
-        total_x, total_y = total(sx), total(sy)
-        slots[slot] += total(v_red)
-        slots[slot + 1] += total(v_green)
-        slots[slot + 2] += total(v_blue)
-        if len(tag) == 4:
-            slots[slot + 3] += total(v_fourth)
-        slots[slot + 4] += total(s) / records[base + 5]
-        slots[slot + 5] -= np.float32(2.0) * records[base + 2] * total_x + b * total_y
-        slots[slot + 6] -= np.float32(2.0) * c * total_y + b * total_x
-        slots[slot + 7] -= np.float32(0.5) * total(sxx)
-        slots[slot + 8] -= total(sxy)
-        slots[slot + 9] -= np.float32(0.5) * total(syy)
-        if absolute:
-            slots[slot + 10] += total(abs_x)
-            slots[slot + 11] += total(abs_y)
+    """Add one splat's sums over one tile to its slot.
+
+    ``rest`` holds what the light still to come is worth, so front to back is enough and nothing is stored.
+    Along a column dx does not change: the powers of dx are multiplied in once a half, not once a row.
+    """
+    constants = TILE * ROW_BACK
+    gx, gy = records[base] - np.float32(x0), records[base + 1] - np.float32(y0)
+    a, b, c = splat(records[base + 2]), splat(records[base + 3]), splat(records[base + 4])
+    opacity, centre = splat(records[base + 5]), splat(gy)
+    red, green = splat(records[base + CHANNELS]), splat(records[base + CHANNELS + 1])
+    blue, fourth = splat(records[base + CHANNELS + 2]), splat(records[base + CHANNELS + 3])
+    zero = splat(np.float32(0.0))
+    v_red, v_green, v_blue, v_fourth = zero, zero, zero, zero
+    s, sx, sy, sxx, sxy, syy, abs_x, abs_y = zero, zero, zero, zero, zero, zero, zero, zero
+    for half in range(2):
+        begin, end = np.intp(plan[place + 1 + 2 * half]), np.intp(plan[place + 2 + 2 * half])
+        dx = (lanes() + splat(np.float32(8 * half))) - splat(gx)
+        across, mixed = a * dx * dx, b * dx
+        v0, v1, v2 = zero, zero, zero
+        for row in range(begin, end + 1):
+            cell = row * ROW_BACK + 8 * half
+            dy = splat(buffer[constants + 64 + row]) - centre
+            unclamped = opacity * _falloff(dy * (c * dy + mixed) + across, buffer, constants)
+            alpha = at_most(unclamped, load(buffer, constants + 48))
+            alpha = select(alpha >= load(buffer, constants + 56), alpha, zero)
+            before = load(buffer, cell)
+            weight = alpha * before
+            q0, q1 = load(buffer, cell + 2 * TILE), load(buffer, cell + 3 * TILE)
+            q2 = load(buffer, cell + 4 * TILE)
+            worth = q0 * red + (q1 * green + q2 * blue)
+            v_red = weight * q0 + v_red
+            v_green = weight * q1 + v_green
+            v_blue = weight * q2 + v_blue
+            if len(tag) == 4:
+                q3 = load(buffer, cell + 5 * TILE)
+                worth = q3 * fourth + worth
+                v_fourth = weight * q3 + v_fourth
+            rest = load(buffer, cell + TILE) - weight * worth
+            store(buffer, cell + TILE, rest)
+            store(buffer, cell, before - weight)
+            v_alpha = before * worth - rest / (load(buffer, constants + 40) - alpha)
+            v = select(unclamped < load(buffer, constants + 48), v_alpha * alpha, zero)
+            vy = v * dy
+            v0 = v0 + v
+            v1 = v1 + vy
+            v2 = vy * dy + v2
+            if absolute:
+                abs_x = abs_x + magnitude(v * (a * (dx + dx) + b * dy))
+                abs_y = abs_y + magnitude(v * (c * (dy + dy) + mixed))
+        vx = v0 * dx
+        s = s + v0
+        sx = sx + vx
+        sxx = vx * dx + sxx
+        sy = sy + v1
+        sxy = v1 * dx + sxy
+        syy = syy + v2
+    slot = (base // RECORD) * SLOT
+    sums = totals(v_red, v_green, v_blue, v_fourth, s, sx, sy, sxx)
+    store(slots, slot, load(slots, slot) + sums)
+    slots[slot + 8] += total(sxy)
+    slots[slot + 9] += total(syy)
+    if absolute:
+        slots[slot + 10] += total(abs_x)
+        slots[slot + 11] += total(abs_y)
 
 
 @kernel
@@ -360,57 +426,40 @@ def blend_backward(
     v_alphas: Any,  # [I, H, W]
     slots: Any,  # [chunks, M * SLOT] out, zeroed here
 ) -> None:
-    """Gradients of one group of channels: one buffer a chunk, so that no two threads add to one number."""
+    """Sums for one group of channels: one buffer a chunk, so that no two threads add to one number."""
     _, height, width, _ = colors.shape
     across, down = -(-width // tile_size), -(-height // tile_size)
-    stride = -(-tile_size // 8) * 8
     for chunk in prange(bounds.shape[0] - 1):
         own = slots[chunk]
         own[:] = 0.0
-        transmittance = np.empty(tile_size * stride, np.float32)
-        behind, g0 = np.empty_like(transmittance), np.zeros_like(transmittance)
-        g1, g2, g3 = np.zeros_like(g0), np.zeros_like(g0), np.zeros_like(g0)
+        buffer = np.zeros(TILE * ROW_BACK + CONSTANTS, np.float32)
+        plan = np.empty(BATCH * PLAN, np.int32)
+        _fill_constants(buffer, TILE * ROW_BACK)
         for tile in range(bounds[chunk], bounds[chunk + 1]):
             image, place = tile // (across * down), tile % (across * down)
             x0, y0 = (place % across) * tile_size, (place // across) * tile_size
             columns, rows = min(tile_size, width - x0), min(tile_size, height - y0)
             if stops[tile] == starts[tile]:
                 continue
-            _open_tile(transmittance, stride, tile_size, columns, rows)
+            buffer[: TILE * ROW_BACK] = 0.0
+            _open_tile(buffer, ROW_BACK, columns, rows)
             _open_tile_backward(
-                colors,
-                alphas,
-                v_colors,
-                v_alphas,
-                image,
-                x0,
-                y0,
-                columns,
-                rows,
-                stride,
-                first_channel,
-                behind,
-                (g0, g1, g2, g3),
+                colors, alphas, v_colors, v_alphas, image, x0, y0, columns, rows, first_channel, buffer
             )
-            _blend_tile_backward(
-                records,
-                ids,
-                starts[tile],
-                stops[tile],
-                x0,
-                y0,
-                tile_size,
-                stride,
-                (transmittance, behind, g0, g1, g2, g3),
-                absolute,
-                own,
-                tag,
-            )
+            for k in range(starts[tile], stops[tile], BATCH):
+                until = min(k + BATCH, stops[tile])
+                kept = _plan(records, ids, k, until, x0, y0, columns, rows, plan)
+                for item in range(kept):
+                    at = item * PLAN
+                    base = np.intp(plan[at])
+                    _blend_splat_backward(records, base, x0, y0, plan, at, absolute, buffer, own, tag)
 
 
 @kernel
 def gather_slots(
     slots: Any,  # [chunks, M * SLOT]
+    conics: Any,  # [M, 3]
+    opacities: Any,  # [M]
     first_channel: int,
     v_means2d: Any,  # [M, 2] added to
     v_conics: Any,  # [M, 3] added to
@@ -418,23 +467,27 @@ def gather_slots(
     v_opacities: Any,  # [M] added to
     v_absolute: Any,  # [M, 2] added to, or empty
 ) -> None:
-    """Sum the chunks' buffers in their order and hand the numbers to their tensors."""
+    """Sum the chunks' buffers in their order and turn the sums into gradients."""
     parts, count = slots.shape[0], v_means2d.shape[0]
     channels = min(4, v_colors.shape[1] - first_channel)
     for chunk in prange(parts):
         sums = np.empty(SLOT, np.float32)
         for i in range(count * chunk // parts, count * (chunk + 1) // parts):
-            sums[:] = slots[0, i * SLOT : (i + 1) * SLOT]
+            for j in range(SLOT):
+                sums[j] = slots[0, i * SLOT + j]
             for part in range(1, parts):
                 for j in range(SLOT):
                     sums[j] += slots[part, i * SLOT + j]
             for channel in range(channels):
                 v_colors[i, first_channel + channel] = sums[channel]
-            v_opacities[i] += sums[4]
-            v_means2d[i, 0] += sums[5]
-            v_means2d[i, 1] += sums[6]
-            for j in range(3):
-                v_conics[i, j] += sums[7 + j]
+            if opacities[i] >= ALPHA_MIN:
+                v_opacities[i] += sums[4] / opacities[i]
+            a, b, c = conics[i, 0], conics[i, 1], conics[i, 2]
+            v_means2d[i, 0] += a * sums[5] + b * sums[6]
+            v_means2d[i, 1] += b * sums[5] + c * sums[6]
+            v_conics[i, 0] -= np.float32(0.5) * sums[7]
+            v_conics[i, 1] -= sums[8]
+            v_conics[i, 2] -= np.float32(0.5) * sums[9]
             if v_absolute.shape[0] > 0:
-                v_absolute[i, 0] += sums[10]
-                v_absolute[i, 1] += sums[11]
+                v_absolute[i, 0] += np.float32(8.0) * sums[10]
+                v_absolute[i, 1] += np.float32(8.0) * sums[11]

@@ -119,6 +119,8 @@ class Blend(torch.autograd.Function):
             )
             kernels.gather_slots(
                 slots.numpy(),
+                view(conics, -1, 3),
+                view(opacities, -1),
                 first,
                 v_means2d.view(-1, 2).numpy(),
                 v_conics.view(-1, 3).numpy(),

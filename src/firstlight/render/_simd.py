@@ -192,6 +192,28 @@ def total(typing: Any, value: Any) -> Any:
 
 
 @intrinsic
+def totals(typing: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any) -> Any:
+    """The sums of eight vectors as one vector, at less than half the price of eight sums."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        # Each step folds pairs of vectors into one that holds partial sums of both; the order makes
+        # the last one come out sorted.
+        vectors = [args[i] for i in (0, 4, 2, 6, 1, 5, 3, 7)]
+        for run in (4, 2, 1):
+            blocks = range(0, LANES, 2 * run)
+            low = [side + b + i for b in blocks for side in (0, LANES) for i in range(run)]
+            high = [lane + run for lane in low]
+            masks = [ir.Constant(ir.VectorType(_INT, LANES), mask) for mask in (low, high)]
+            vectors = [
+                builder.fadd(builder.shuffle_vector(x, y, masks[0]), builder.shuffle_vector(x, y, masks[1]))
+                for x, y in zip(vectors[0::2], vectors[1::2], strict=True)
+            ]
+        return vectors[0]
+
+    return F8(F8, F8, F8, F8, F8, F8, F8, F8), emit
+
+
+@intrinsic
 def magnitude(typing: Any, value: Any) -> Any:
     """Absolute value of each lane."""
 
