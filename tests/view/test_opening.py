@@ -50,8 +50,9 @@ def test_scene_file(tmp_path: Path, example: Example) -> None:
 def test_run_brings_cameras_photos_and_numbers(tmp_path: Path, example: Example) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
+    texture = np.random.default_rng(0).integers(0, 60, (480, 640, 3), np.uint8)
     for i in range(4):
-        Image.new("RGB", (640, 480), (60 * i, 0, 0)).save(photos / f"{i}.jpg")
+        Image.fromarray(texture + 60 * np.uint8(i)).save(photos / f"{i}.jpg")
     summary = {"psnr": 27.126, "ssim": 0.91, "measured_on": "held-out photos"}
     run = write_run(tmp_path / "run", example, photos=str(photos), summary=summary)
     with open_scene(run, port=0) as viewer:
@@ -64,7 +65,7 @@ def test_run_brings_cameras_photos_and_numbers(tmp_path: Path, example: Example)
         cameras = example.capture.cameras
         assert capture.cameras is not None and cameras is not None
         np.testing.assert_array_equal(capture.cameras.viewmats[2], cameras.viewmats[3])
-        assert abs(int(capture.photos[2].decode().rgb[0, 0, 0]) - 180) < 4
+        assert 180 < capture.photos[2].decode().rgb.mean() < 240
 
 
 def test_run_whose_photos_are_gone(tmp_path: Path, example: Example) -> None:

@@ -61,8 +61,8 @@ class Viewer:
     def update(self, gaussians: Gaussians, text: str | None = None) -> None:
         """Show these Gaussians (a copy is taken) and, where given, another ``text``. Nothing once closed.
 
-        The caller is held up only for the conversion, some tens of nanoseconds a Gaussian; a page that
-        cannot keep up skips states. During training, call it every few seconds.
+        The caller is held up only for the conversion, about a microsecond a Gaussian; a page that cannot
+        keep up skips states. During training, call it every few seconds.
         """
         with self._lock:
             if self._closed.is_set():
