@@ -1,0 +1,94 @@
+"""Points of a photo that can be found again in another one (Lowe 2004; RootSIFT: Arandjelović 2012)."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from firstlight.errors import InputError
+from firstlight.progress import Progress
+from firstlight.scene import Photo
+
+# OpenCV uses every core inside; two keep it busy. The scales of a 1600 px photo take 400 MB.
+_AT_ONCE = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """N keypoints of one photo, those of the largest scale first."""
+
+    xy: npt.NDArray[np.float32]  # [N, 2] pixels of the photo, pixel centres at +0.5
+    descriptors: npt.NDArray[np.uint8]  # [N, 128] about 512 × a unit vector
+    rgb: npt.NDArray[np.uint8]  # [N, 3] the colour there
+    trouble: str | None = None  # why the photo could not be looked at
+
+    def __len__(self) -> int:
+        return len(self.xy)
+
+
+@dataclass(frozen=True)
+class Sift:
+    """How keypoints are looked for."""
+
+    max_size: int = 1600  # pixels of the long side of the picture that is looked at
+    enlarge_to: int = 0  # enlarge smaller photos to this long side, at most twice
+    count: int = 4096  # at most
+    contrast: float = 0.02  # of a keypoint; COLMAP's 0.0067 × 3 layers an octave
+
+
+def extract_all(photos: list[Photo], sift: Sift, progress: Progress) -> list[Features]:
+    """Features of every photo; one that cannot be decoded has none, and its ``trouble`` says why."""
+    features: list[Features] = []
+    with progress.stage("Features", len(photos)) as stage, ThreadPoolExecutor(_AT_ONCE) as pool:
+        for found in pool.map(lambda photo: extract(photo, sift), photos):
+            features.append(found)
+            stage.advance()
+    return features
+
+
+def extract(photo: Photo, sift: Sift) -> Features:
+    """Features of one photo, none where its mask says to ignore it."""
+    try:
+        picture = photo.resized(sift.max_size).decode()
+    except InputError as error:
+        return _none(str(error))
+    rgb, mask = picture.rgb, picture.mask
+    scale = min(2.0, sift.enlarge_to / max(rgb.shape[:2]))
+    if scale > 1:
+        larger = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        rgb = np.asarray(larger, np.uint8)
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    detector = cv2.SIFT.create(sift.count, 3, sift.contrast, 10, 1.6, cv2.CV_32F, True)
+    keypoints, descriptors = detector.detectAndCompute(grey, None)
+    if not keypoints:
+        return _none()
+    xy = np.array([k.pt for k in keypoints], np.float32) + 0.5  # OpenCV counts from the first pixel's centre
+    height, width = grey.shape
+    row = np.clip(xy[:, 1].astype(int), 0, height - 1)
+    column = np.clip(xy[:, 0].astype(int), 0, width - 1)
+    keep = np.ones(len(xy), bool)
+    if mask is not None:
+        keep = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)[row, column] > 0
+    # Lexicographic, so that the order does not hang on how OpenCV's threads took turns.
+    size = np.array([k.size for k in keypoints], np.float32)
+    angle = np.array([k.angle for k in keypoints], np.float32)
+    order = np.lexsort((angle, xy[:, 1], xy[:, 0], -size))
+    order = order[keep[order]]
+    to_photo = np.array([photo.width / width, photo.height / height], np.float32)
+    return Features(xy[order] * to_photo, root_sift(descriptors[order]), rgb[row, column][order])
+
+
+def root_sift(descriptors: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """Square roots of L1-normalised histograms: their dot product compares histograms as Hellinger does."""
+    total = np.maximum(descriptors.sum(1, keepdims=True), 1e-12)
+    return np.asarray(np.minimum(np.rint(512 * np.sqrt(descriptors / total)), 255), np.uint8)
+
+
+def _none(trouble: str | None = None) -> Features:
+    return Features(
+        np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8), np.zeros((0, 3), np.uint8), trouble
+    )

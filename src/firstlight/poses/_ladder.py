@@ -1,0 +1,166 @@
+"""Structure from motion that tries harder as long as photos are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import pycolmap
+
+from firstlight.capture import read_reconstruction
+from firstlight.errors import InputError
+from firstlight.poses._features import Features, Sift, extract_all
+from firstlight.poses._mapping import (
+    RELAXED,
+    STRICT,
+    Demands,
+    colour_points,
+    lens_cameras,
+    map_globally,
+    map_incrementally,
+    write_database,
+)
+from firstlight.poses._pairs import Links, link_photos
+from firstlight.poses._placed import Placed
+from firstlight.poses._quiet import quiet
+from firstlight.poses._verdicts import MIN_OBSERVATIONS, refusal, verdicts
+from firstlight.progress import Progress, Stage
+from firstlight.scene import Capture, Photo, SetAside
+
+FEW = 40  # photos, up to which it is cheap to look for more features
+LOOK = Sift()
+CLOSER_LOOK = Sift(enlarge_to=2016, count=8192, contrast=0.01)
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What was seen in the photos, before any camera is known."""
+
+    photos: list[Photo]
+    features: list[Features]
+    cameras: list[pycolmap.Camera]
+    links: Links
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """Models found by one rung of the ladder, the largest first."""
+
+    how: str
+    evidence: Evidence
+    models: list[pycolmap.Reconstruction]
+
+    @property
+    def placed(self) -> int:
+        return self.models[0].num_reg_images() if self.models else 0
+
+    @property
+    def score(self) -> tuple[int, int]:
+        return self.placed, self.models[0].compute_num_observations() if self.models else 0
+
+
+def structure_from_motion(capture: Capture, *, seed: int, progress: Progress) -> Placed:
+    """SIFT, two-view geometry, and pycolmap's mappers on a ladder of ever smaller demands.
+
+    The rungs: incremental mapping (Schönberger 2016) with COLMAP's demands; global mapping (Pan 2024), which
+    places photos that have only weak links each but many of them; incremental mapping with half of the
+    demands; for few photos, all of it again with more features. The first that places every photo ends it;
+    otherwise the one that placed most is kept.
+    """
+    with quiet():
+        photos, aside = _one_kind(capture)
+        if len(photos) < 2:
+            raise InputError(
+                f"{len(photos)} usable photo: cameras can only be found from two or more. Photograph the "
+                "same thing from at least two places, a step to the side between them."
+            )
+        best = _climb(photos, seed, progress)
+        if not best.models:
+            raise refusal(best.evidence.photos, best.evidence.features, best.evidence.links)
+        placed = _finish(replace(capture, photos=photos, set_aside=capture.set_aside + aside), best)
+    progress.note(f"{len(placed.capture)} of {len(photos)} photos placed ({placed.method})")
+    return placed
+
+
+def _one_kind(capture: Capture) -> tuple[list[Photo], list[SetAside]]:
+    """Panoramas and ordinary photos do not mix in one model: the more numerous stay."""
+    panoramas = sum(photo.panorama for photo in capture.photos)
+    keep = panoramas > len(capture) - panoramas
+    photos = [photo for photo in capture.photos if photo.panorama == keep]
+    kind = "a panorama among ordinary photos" if not keep else "an ordinary photo among panoramas"
+    return photos, [SetAside(p.name, kind) for p in capture.photos if p.panorama != keep]
+
+
+def _climb(photos: list[Photo], seed: int, progress: Progress) -> Attempt:
+    best: Attempt | None = None
+    for sift, words in ((LOOK, ""), (CLOSER_LOOK, ", more features")):
+        evidence = _look(photos, sift, seed, progress)
+        for attempt in _attempts(evidence, words, seed, progress):
+            if best is None or attempt.score > best.score:
+                best = attempt
+            if best.placed == len(photos):
+                return best
+        if len(photos) > FEW:
+            break
+    assert best is not None
+    return best
+
+
+def _look(photos: list[Photo], sift: Sift, seed: int, progress: Progress) -> Evidence:
+    features = extract_all(photos, sift, progress)
+    cameras = lens_cameras(photos)
+    return Evidence(photos, features, cameras, link_photos(photos, features, cameras, seed, progress))
+
+
+def _attempts(evidence: Evidence, words: str, seed: int, progress: Progress) -> Iterator[Attempt]:
+    """The mappers on one set of features, the demanding ones first."""
+    rungs: list[tuple[str, Demands | None]] = [
+        ("incremental mapping", STRICT),
+        ("global mapping", None),
+        ("incremental mapping, relaxed", RELAXED),
+    ]
+    for how, demands in rungs:
+        with progress.stage("Placing photos", len(evidence.photos)) as stage:
+            models = _map(evidence, demands, seed, stage)
+        yield Attempt(how + words, evidence, models)
+
+
+def _map(
+    evidence: Evidence, demands: Demands | None, seed: int, stage: Stage
+) -> list[pycolmap.Reconstruction]:
+    names = [photo.name for photo in evidence.photos]
+    # Mappers change the cameras in the database they work on, so each gets its own.
+    database = write_database(names, evidence.features, evidence.cameras, evidence.links)
+    with database:
+        if demands is None:
+            models = map_globally(database, seed)
+        else:
+            models = map_incrementally(database, demands, seed, stage.advance)
+    return trusted(models)
+
+
+def trusted(models: list[pycolmap.Reconstruction]) -> list[pycolmap.Reconstruction]:
+    """The models without photos that stand on too little, the largest first."""
+    for model in models:
+        while weak := [i for i in model.reg_image_ids() if model.image(i).num_points3D < MIN_OBSERVATIONS]:
+            for image_id in weak:
+                model.deregister_frame(model.image(image_id).frame_id)
+    rest = [model for model in models if model.num_reg_images() >= 2]
+    return sorted(rest, key=lambda model: (-model.num_reg_images(), -model.num_points3D()))
+
+
+def _finish(capture: Capture, best: Attempt) -> Placed:
+    model, evidence = best.models[0], best.evidence
+    colour_points(model, evidence.features)
+    found = verdicts(best.models, evidence.photos, evidence.features, evidence.links)
+    index = [i for i, verdict in enumerate(found) if verdict.placed]
+    cameras, points = read_reconstruction(model, [evidence.photos[i].name for i in index])
+    left_out = [SetAside(v.name, v.reason) for v in found if not v.placed]
+    placed = replace(
+        capture,
+        photos=[evidence.photos[i] for i in index],
+        cameras=cameras,
+        points=points,
+        set_aside=capture.set_aside + left_out,
+    )
+    return Placed(placed, found, best.how)

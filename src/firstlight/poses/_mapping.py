@@ -1,0 +1,123 @@
+"""Cameras and points from matched photos, by pycolmap's mappers (Schönberger 2016; Pan 2024)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pycolmap
+
+from firstlight.poses._features import Features
+from firstlight.poses._pairs import Links
+from firstlight.scene import Photo
+
+DEFAULT_FOCAL = 1.2  # of the long side, where EXIF says nothing
+
+
+@dataclass(frozen=True)
+class Demands:
+    """How much evidence a camera must have before it is believed."""
+
+    pose_inliers: int = 30
+    start_inliers: int = 100
+    start_angle: float = 16.0  # degrees between the rays of the first two photos
+    everything: bool = False  # use also what only two photos saw; needed where views are few
+
+
+STRICT = Demands()
+RELAXED = Demands(pose_inliers=15, start_inliers=50, start_angle=8.0)
+FEW = Demands(pose_inliers=15, start_inliers=30, start_angle=4.0, everything=True)
+
+
+def lens_cameras(photos: Sequence[Photo]) -> list[pycolmap.Camera]:
+    """One camera a photo; photos of one lens and size share it (the same ``camera_id``)."""
+    known: dict[tuple[str | None, int, int, bool, str], pycolmap.Camera] = {}
+    cameras = []
+    for photo in photos:
+        alone = photo.name if photo.lens is None else ""
+        key = (photo.lens, photo.width, photo.height, photo.panorama, alone)
+        if key not in known:
+            known[key] = _camera(photo, len(known) + 1)
+        cameras.append(known[key])
+    return cameras
+
+
+def _camera(photo: Photo, number: int) -> pycolmap.Camera:
+    focal = photo.focal or DEFAULT_FOCAL * max(photo.width, photo.height)
+    model = "EQUIRECTANGULAR" if photo.panorama else "SIMPLE_RADIAL"
+    camera = pycolmap.Camera.create_from_model_name(number, model, focal, photo.width, photo.height)
+    camera.has_prior_focal_length = photo.focal is not None or photo.panorama
+    return camera
+
+
+def write_database(
+    names: Sequence[str], features: Sequence[Features], cameras: Sequence[pycolmap.Camera], links: Links
+) -> pycolmap.Database:
+    """COLMAP's tables in memory; photo i is image i + 1."""
+    database = pycolmap.Database.open(":memory:")
+    for camera in {camera.camera_id: camera for camera in cameras}.values():
+        database.write_camera(camera, use_camera_id=True)
+        rig = pycolmap.Rig(rig_id=camera.camera_id)
+        rig.add_ref_sensor(camera.sensor_id)
+        database.write_rig(rig, use_rig_id=True)
+    for i, (name, camera) in enumerate(zip(names, cameras, strict=True)):
+        image = pycolmap.Image(name=name, camera_id=camera.camera_id, image_id=i + 1)
+        database.write_image(image, use_image_id=True)
+        frame = pycolmap.Frame(frame_id=i + 1, rig_id=camera.camera_id)
+        frame.add_data_id(image.data_id)
+        database.write_frame(frame, use_frame_id=True)
+        database.write_keypoints(i + 1, features[i].xy)
+    for (i, j), link in links.items():
+        if link.verified:
+            database.write_matches(i + 1, j + 1, link.matches)
+            database.write_two_view_geometry(i + 1, j + 1, link.geometry)
+    return database
+
+
+def map_incrementally(
+    database: pycolmap.Database, demands: Demands, seed: int, placed: Callable[[], None]
+) -> list[pycolmap.Reconstruction]:
+    """Models found one photo after the other, the largest first; ``placed`` is called at each photo."""
+    options = pycolmap.IncrementalPipelineOptions()
+    options.extract_colors = False
+    options.min_model_size = 2
+    options.max_num_models = 8
+    # More threads add up normal equations in changing order: the same seed would give other cameras.
+    options.num_threads = options.mapper.num_threads = 1
+    options.random_seed = options.mapper.random_seed = options.triangulation.random_seed = seed
+    options.mapper.abs_pose_min_num_inliers = demands.pose_inliers
+    options.mapper.init_min_num_inliers = demands.start_inliers
+    options.mapper.init_min_tri_angle = demands.start_angle
+    options.triangulation.ignore_two_view_tracks = not demands.everything
+    manager = pycolmap.ReconstructionManager()
+    pipeline = pycolmap.IncrementalPipeline(options, database, manager)
+    event = pycolmap.IncrementalPipelineCallback
+    pipeline.add_callback(event.INITIAL_IMAGE_PAIR_REG_CALLBACK.value, placed)
+    pipeline.add_callback(event.NEXT_IMAGE_REG_CALLBACK.value, placed)
+    pipeline.run()
+    return _largest_first(manager)
+
+
+def map_globally(database: pycolmap.Database, seed: int) -> list[pycolmap.Reconstruction]:
+    """Models found from all photos at once, the largest first."""
+    options = pycolmap.GlobalPipelineOptions()
+    options.num_threads = options.mapper.num_threads = 1
+    options.random_seed = options.mapper.random_seed = seed
+    options.mapper.rotation_averaging.random_seed = options.mapper.global_positioning.random_seed = seed
+    options.mapper.bundle_adjustment.ceres.solver_options.num_threads = 1
+    manager = pycolmap.ReconstructionManager()
+    pycolmap.GlobalPipeline(options, database, manager).run()
+    return _largest_first(manager)
+
+
+def _largest_first(manager: pycolmap.ReconstructionManager) -> list[pycolmap.Reconstruction]:
+    models = [manager.get(i) for i in range(manager.size())]
+    return sorted(models, key=lambda model: (-model.num_reg_images(), -model.num_points3D()))
+
+
+def colour_points(model: pycolmap.Reconstruction, features: Sequence[Features]) -> None:
+    """Give each point the mean colour of the keypoints that it was seen as."""
+    for point in model.points3D.values():
+        seen = [features[e.image_id - 1].rgb[e.point2D_idx] for e in point.track.elements]
+        point.color = np.rint(np.mean(seen, 0)).astype(np.uint8)
