@@ -9,9 +9,9 @@ from torch import Tensor
 
 from firstlight.errors import InputError
 from firstlight.scene import Cameras, Capture, Gaussians, Points
-from firstlight.starts._sizes import sizes
+from firstlight.starts._sizes import footprints, sizes
 
-FAR = 30.0  # times the median distance of points from the cameras: beyond it stand only bad triangulations
+FAR = 30.0  # times as far from the cameras as most points: only bad triangulations stand there
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ def usable(points: Points, cameras: Cameras, max_error: float) -> Tensor:
     if cameras.model in ("pinhole", "orthographic"):
         keep &= ~_behind(points, cameras)
     if keep.any():
-        distance = (xyz - cameras.centers.double().mean(0)).norm(dim=-1)
-        keep &= distance <= FAR * distance[keep].median()
+        pixel = footprints(xyz, cameras)
+        keep &= pixel <= FAR * pixel[keep].median()
     return keep
 
 
