@@ -6,7 +6,13 @@ import os
 import re
 from pathlib import Path
 
-from firstlight.capture._photos import Source, drop_duplicates, look_through, no_photo_left
+from firstlight.capture._photos import (
+    Source,
+    agree_on_panoramas,
+    drop_duplicates,
+    look_through,
+    no_photo_left,
+)
 from firstlight.capture._picture import PHOTO_ENDINGS
 from firstlight.errors import InputError
 from firstlight.progress import Progress
@@ -86,4 +92,4 @@ def read_folder(folder: Path, progress: Progress) -> Capture:
         progress.note(f"{folder}: there is a masks folder, but none of its masks is named like a photo.")
     masked = sum(source.mask is not None for source in sources)
     layout = f"folder of photos, {masked} with masks" if masked else "folder of photos"
-    return Capture(photos=[one.photo for one in seen], layout=layout, set_aside=aside)
+    return Capture(photos=agree_on_panoramas(seen), layout=layout, set_aside=aside)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from firstlight.capture._colmap_project import find_models, read_colmap
+from firstlight.capture._demo import load_demo
 from firstlight.capture._folder import find_photos, read_folder
 from firstlight.capture._picture import PHOTO_ENDINGS
 from firstlight.capture._transforms import read_blender, read_transforms
@@ -34,8 +35,6 @@ def load(
     """
     progress = progress or Silent()
     if str(path) == "demo":
-        from firstlight.capture._demo import load_demo
-
         return load_demo()
     path = Path(path)
     try:

@@ -18,7 +18,8 @@ def is_panorama(image: Image.Image, width: int, height: int, small: npt.NDArray[
 
     The rule: its XMP says so (GPano), or it is exactly 2:1, at least 1000 pixels wide, and its pixels
     behave as such a picture's must: left and right edge continue each other, although there is something
-    on them; and the top row and the bottom row, each of them one point of the sphere, hardly vary.
+    on them; and the top row and the bottom row, each of them one point of the sphere, hardly vary. (The
+    bounds are from indoor panoramas, all of which pass, and 2:1 cuts of ordinary photos, none of which do.)
     UnusableError when the XMP says that it shows a part of the sphere: nothing here can use that.
     """
     xmp = _xmp(image)
@@ -55,6 +56,8 @@ def _closes(small: npt.NDArray[np.float32]) -> bool:
     steps = np.abs(np.diff(small, axis=1)).mean((0, 2))  # [w - 1] from each column to its neighbour
     seam = np.abs(small[:, 0] - small[:, -1]).mean()
     edge = small[:, [0, -1]].std(0).mean()
-    poles = small[[0, -1]].std(1).mean(-1)  # [2]
+    poles = np.sort(small[[0, -1]].std(1).mean(-1))  # [2]
     overall = small.std((0, 1)).mean()
-    return bool(seam <= 2 * np.median(steps) and edge >= 0.25 * overall and (poles <= 0.5 * overall).all())
+    # The nadir shows whoever holds the camera, so one of the poles may vary somewhat.
+    smooth = poles[0] <= 0.15 * overall and poles[1] <= 0.6 * overall
+    return bool(seam <= 1.5 * np.percentile(steps, 90) and edge >= 0.25 * overall and smooth)

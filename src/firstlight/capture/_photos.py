@@ -24,6 +24,7 @@ from firstlight.capture._picture import (
     opened,
     orientation,
     pixels,
+    read_exif,
     same_shape,
 )
 from firstlight.errors import InputError
@@ -102,7 +103,7 @@ def _examine(source: Source) -> Seen:
         small = _shrunk(rgb)
         _check_content(small, alpha)
         panorama = is_panorama(image, width, height, small)
-        exif = image.getexif()
+        exif = read_exif(image)
     swapped = (height, width) if turn >= 5 else (width, height)
     turned = source.camera_size is None or _made_for_turned((width, height), swapped, source.camera_size)
     if turned:
@@ -195,3 +196,12 @@ def no_photo_left(path: Path, aside: Iterable[SetAside]) -> InputError:
 def posed_photos(seen: Sequence[Seen], model: CameraModel) -> list[Photo]:
     """The photos of a data set with cameras: those say what is a panorama, not the pixels."""
     return [replace(one.photo, panorama=model == "equirectangular") for one in seen]
+
+
+def agree_on_panoramas(seen: Sequence[Seen]) -> list[Photo]:
+    """Photos of one size are panoramas when most of them look so: one camera took them all alike."""
+    votes: dict[tuple[int, int], list[bool]] = defaultdict(list)
+    for one in seen:
+        votes[one.photo.width, one.photo.height].append(one.photo.panorama)
+    decided = {size: 2 * sum(of) > len(of) for size, of in votes.items()}
+    return [replace(one.photo, panorama=decided[one.photo.width, one.photo.height]) for one in seen]

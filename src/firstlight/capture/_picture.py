@@ -50,6 +50,13 @@ class UnusableError(Exception):
 
 
 @contextmanager
+def _no_warnings() -> Iterator[None]:
+    with _warnings_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
 def opened(path: Path) -> Iterator[Image.Image]:
     """The picture with its header read; UnusableError when that, or anything in the block, fails."""
     try:
@@ -57,16 +64,17 @@ def opened(path: Path) -> Iterator[Image.Image]:
             raise UnusableError("the file is empty (0 bytes)")
         if path.suffix.lower() in HEIC:
             _enable_heic()
-        with _warnings_lock, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = Image.open(path, formats=_formats())
-            image.getexif().get_ifd(0x8769)
-        with image:
+        # Opened here and not by Pillow, which forgets to close files that it fails to read.
+        with path.open("rb") as file:
+            with _no_warnings():
+                image = Image.open(file, formats=_formats())
             if image.width * image.height > MAX_PIXELS:
                 raise UnusableError(
                     f"{image.width}×{image.height} pixels are more than {MAX_PIXELS // 10**6} million: "
                     "make it smaller first"
                 )
+            if image.format != "PNG":  # a PNG may have it behind the pixels, and would load them now
+                read_exif(image)
             yield image
     except UnusableError:
         raise
@@ -78,6 +86,14 @@ def opened(path: Path) -> Iterator[Image.Image]:
         ) from None
     except Exception as error:  # decoders raise whatever a damaged file leads them to
         raise UnusableError(f"cannot be read: {_in_words(error)}") from error
+
+
+def read_exif(image: Image.Image) -> Image.Exif:
+    """The EXIF tags; Pillow keeps them, so only the first call reads."""
+    with _no_warnings():
+        exif = image.getexif()
+        exif.get_ifd(0x8769)
+    return exif
 
 
 def _formats() -> list[str]:
@@ -105,7 +121,7 @@ def _enable_heic() -> None:
 
 def orientation(image: Image.Image) -> int:
     """EXIF orientation, 1 to 8. Some formats apply and forget it on loading: ask after."""
-    value = image.getexif().get(_ORIENTATION, 1)
+    value = read_exif(image).get(_ORIENTATION, 1)
     return value if isinstance(value, int) and value in _TURNS else 1
 
 
