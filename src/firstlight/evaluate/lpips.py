@@ -22,7 +22,11 @@ def lpips_missing() -> str | None:
     for package in ("torchmetrics", "torchvision"):
         if find_spec(package) is None:
             return f"not computed: {package} is not installed (pip install 'firstlight[lpips]')"
-    weights = _weights_file()
+    try:
+        weights = _weights_file()
+    except (ImportError, OSError, RuntimeError):
+        # torchvision built for another torch (CUDA beside CPU, say) fails in its own import, in any of these.
+        return "not computed: the installed torchvision does not load beside this torch"
     if not weights.is_file():
         return f"not computed: there is no {weights.name} (AlexNet's weights) in {weights.parent}"
     if not _intact(weights):

@@ -77,11 +77,7 @@ def _quality(summary: Table, whose: str) -> list[Html]:
         _tile(f"PSNR, {whose}", words.decimal(psnr), _colour_error(psnr), unit="dB", main=True),
         _tile("SSIM", words.decimal(ssim, 3), "Likeness of structure; 1 is the same."),
         _tile("FLIP", words.decimal(flip, 3), "Difference an eye sees; 0 is none."),
-        _tile(
-            "LPIPS",
-            words.decimal(lpips, 3),
-            seen,
-        ),
+        _tile("LPIPS", words.decimal(lpips, 3), seen),
     ]
 
 
@@ -105,6 +101,7 @@ def _aligned(summary: Table) -> Html | None:
     return element(
         "p",
         f"After fitting each render's colours to its photo, PSNR is {value:.2f} dB. That sets aside "
-        "differences of exposure and white balance, which no other photo can foretell; it is not the number to quote.",
+        "differences of exposure and white balance, which no other photo can foretell; "
+        "it is not the number to quote.",
         class_="fine",
     )

@@ -30,7 +30,7 @@ document.documentElement.classList.add("js");
     if (size) frame.style.setProperty("--ratio", size.getAttribute("width") / size.getAttribute("height"));
     const name = document.createElement("b");
     name.textContent = articles[place].dataset.name;
-    now.replaceChildren(name, ` ${articles[place].dataset.psnr} dB`);
+    now.replaceChildren(name, ` PSNR ${articles[place].dataset.psnr} dB`);
     thumbnails.forEach((button, i) => i === place ? button.setAttribute("aria-current", "true") : button.removeAttribute("aria-current"));
   };
   const show = (next) => {
