@@ -1,7 +1,13 @@
 """Where the photos were taken: structure from motion, undistortion, and what is kept of them."""
 
 from firstlight.poses._estimate import estimate as estimate
+from firstlight.poses._estimate import given as given
+from firstlight.poses._files import load_placed as load_placed
+from firstlight.poses._files import save_placed as save_placed
+from firstlight.poses._files import save_poses as save_poses
+from firstlight.poses._ladder import structure_from_motion as structure_from_motion
 from firstlight.poses._placed import Method as Method
 from firstlight.poses._placed import Placed as Placed
 from firstlight.poses._placed import Verdict as Verdict
+from firstlight.poses._undistort import undistort as undistort
 from firstlight.poses._upright import upright as upright

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import torch
+
 from firstlight.poses._ladder import structure_from_motion
-from firstlight.poses._placed import Method, Placed
+from firstlight.poses._placed import Method, Placed, Verdict
 from firstlight.poses._upright import upright
 from firstlight.progress import Progress, Silent
 from firstlight.scene import Capture
@@ -25,3 +27,21 @@ def estimate(
     """
     placed = method(capture, seed=seed, progress=progress or Silent())
     return Placed(upright(placed.capture), placed.verdicts, placed.method)
+
+
+def given(capture: Capture) -> Placed:
+    """A capture that came with cameras, in the form of an estimate; its frame is left as it is.
+
+    ValueError when it has none.
+    """
+    if capture.cameras is None:
+        raise ValueError("the capture has no cameras")
+    seen = torch.zeros(len(capture), dtype=torch.long)
+    if capture.points is not None:
+        seen = torch.bincount(capture.points.track_photo, minlength=len(capture))
+    verdicts = [
+        Verdict(photo.name, True, "its camera came with the photos", None, count)
+        for photo, count in zip(capture.photos, seen.tolist(), strict=True)
+    ]
+    left_out = [Verdict(one.name, False, one.reason) for one in capture.set_aside]
+    return Placed(capture, verdicts + left_out, f"cameras from {capture.layout}")

@@ -27,12 +27,13 @@ def verdicts(
 ) -> list[Verdict]:
     """One for each photo; the first model is the one that is kept."""
     best = best_partners(len(photos), links)
+    kept = set(models[0].reg_image_ids())
     found = []
     for i, photo in enumerate(photos):
         partner, matches = best[i]
-        image = models[0].images.get(i + 1)
         name = None if partner is None else photos[partner].name
-        if image is not None and image.has_pose:
+        if i + 1 in kept:
+            image = models[0].image(i + 1)
             error = reprojection_error(models[0], i + 1)
             reason = f"{image.num_points3D} scene points found in it, {error:.2f} px off on average"
             found.append(Verdict(photo.name, True, reason, error, image.num_points3D, matches, name))
@@ -78,8 +79,7 @@ def _why_not(
             "little texture"
         )
     for model in others:
-        image = model.images.get(i + 1)
-        if image is not None and image.has_pose:
+        if i + 1 in model.reg_image_ids():
             return (
                 f"it belongs to a separate group of {model.num_reg_images()} photos that shares too little "
                 "with the others: take photos in between"
