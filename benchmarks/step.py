@@ -20,8 +20,7 @@ from firstlight.fitting import Fit, peak_memory_mb
 
 from firstlight.capture import load, load_demo
 from firstlight.density import Fixed
-from firstlight.pipeline import machine, versions
-from firstlight.poses import undistort
+from firstlight.pipeline import machine, prepare, versions
 from firstlight.recipes import get_recipe
 from firstlight.scene import Capture
 
@@ -29,7 +28,7 @@ from firstlight.scene import Capture
 def prepared(photos: str, max_size: int) -> Capture:
     """The capture as the fit sees it."""
     capture = load_demo(with_cameras=True) if photos == "demo" else load(photos)
-    return undistort(capture, max_size)
+    return prepare(capture, max_size)
 
 
 def main() -> None:

@@ -96,6 +96,7 @@ class Fit:
         view = View(rendered, alpha, photo, mask, self.model.gaussians, fraction)
         loss = torch.stack([term(view) for term in recipe.losses]).sum()
         self.model.zero_grad()
+        meta["means2d"].retain_grad()  # density control goes by it
         loss.backward()  # type: ignore[no-untyped-call]
         recipe.density.observe(self.strategy, meta)
         rates = recipe.rates.at(fraction, self.extent)

@@ -8,4 +8,5 @@ from firstlight.pipeline.run_folder import Run as Run
 from firstlight.pipeline.stages import Options as Options
 from firstlight.pipeline.stages import evaluate as evaluate
 from firstlight.pipeline.stages import fit as fit
+from firstlight.pipeline.stages import prepare as prepare
 from firstlight.pipeline.stages import resume as resume

@@ -20,7 +20,7 @@ from firstlight.evaluate import Evaluation, evaluate_photos, write_report
 from firstlight.fit import Recipe, fit_gaussians, peak_memory_mb
 from firstlight.pipeline.machine import machine, versions
 from firstlight.pipeline.run_folder import Run, claim_folder, new_folder
-from firstlight.poses import Placed, estimate, given, load_placed, save_placed, undistort
+from firstlight.poses import PLACED_FILE, Placed, estimate, given, load_placed, save_placed, undistort
 from firstlight.progress import Progress, Silent
 from firstlight.recipes import get_recipe
 from firstlight.render import render_camera
@@ -143,6 +143,14 @@ def evaluate(folder: str | Path, *, progress: Progress | None = None) -> Run:
     return run
 
 
+def prepare(capture: Capture, max_size: int) -> Capture:
+    """A capture with cameras as the fit takes it: pinhole cameras, photos of at most ``max_size`` pixels."""
+    assert capture.cameras is not None
+    # Shrunk first, because less is then to be warped; but a face shows only a quarter of its panorama's round.
+    whole = 4 * max_size if capture.cameras.model == "equirectangular" else max_size
+    return undistort(capture.resized(whole)).resized(max_size)
+
+
 def stored_options(run: Run) -> Options:
     """The options that ``run`` began with."""
     try:
@@ -229,9 +237,8 @@ class _Stages:
 
     def place(self, capture: Capture) -> Placed:
         """Cameras: those that came with the photos, those that this run found before, or new ones."""
-        found = load_placed(self.run.folder, capture)
-        if found is not None:
-            return found
+        if (self.run.folder / PLACED_FILE).exists():
+            return load_placed(self.run.folder, capture)
         with self.timed("poses"):
             placed = (
                 given(capture)
@@ -244,7 +251,7 @@ class _Stages:
     def prepare(self, placed: Placed) -> tuple[Capture, Split]:
         """Photos at the size of the fit, through ideal lenses; and who is held out."""
         with self.timed("prepare"):
-            capture = undistort(placed.capture, self.options.max_size)
+            capture = prepare(placed.capture, self.options.max_size)
             split = capture.split(self.options.hold_out, self.options.views)
         names = [photo.name for photo in capture.photos]
         self.run.write(
