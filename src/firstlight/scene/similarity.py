@@ -26,7 +26,7 @@ class Similarity:
 
         ValueError with fewer than three points, or with points that lie in one place.
         """
-        if source.shape != target.shape or source.ndim != 2 or len(source) < 3:
+        if source.shape != target.shape or source.shape[1:] != (3,) or len(source) < 3:
             raise ValueError(f"expected two [P, 3] sets with P ≥ 3, got {source.shape} and {target.shape}")
         source, target = source.double(), target.double()
         a, b = source.mean(0), target.mean(0)
