@@ -115,7 +115,8 @@ def points_from_reconstruction(reconstruction: pycolmap.Reconstruction, names: I
     photo_of = {i: place[image.name] for i, image in reconstruction.images.items() if image.name in place}
     rows: list[tuple[npt.NDArray[np.float64], npt.NDArray[np.uint8], float]] = []
     tracks: list[tuple[int, int]] = []
-    for point in reconstruction.points3D.values():
+    for number in sorted(reconstruction.point3D_ids()):  # the map itself has no order
+        point = reconstruction.point3D(number)
         elements = point.track.elements
         seen = {photo_of[element.image_id] for element in elements if element.image_id in photo_of}
         if (seen or not elements) and np.isfinite(point.xyz).all():

@@ -34,7 +34,7 @@ def read_colmap(folder: Path, progress: Progress) -> Capture:
     images = {image.name: image for image in reconstruction.images.values() if image.has_pose}
     if not images:
         raise InputError(f"{model.folder}: no image of the COLMAP model has a pose. Give the photos alone.")
-    pictures = _find_pictures(folder, model, list(images))
+    pictures = _find_pictures(folder, model, sorted(images))
     masks = Masks(pictures)
     aside = [
         SetAside(name, "its pose in the model is no rotation and position")
