@@ -194,7 +194,7 @@ def _is_opaque(buffer: Any) -> bool:
 
 @device
 def _blend_half(
-    records: Any, base: int, gx: Any, gy: Any, half: int, begin: int, end: int, buffer: Any, tag: Any
+    records: Any, base: Any, gx: Any, gy: Any, half: int, begin: Any, end: Any, buffer: Any, tag: Any
 ) -> None:
     """Add one splat to rows begin to end of one half of the tile."""
     constants = TILE * ROW
@@ -333,7 +333,7 @@ def _open_tile_backward(
 @device
 def _blend_splat_backward(
     records: Any,
-    base: int,
+    base: Any,
     x0: int,
     y0: int,
     plan: Any,

@@ -1,6 +1,7 @@
 """The rasteriser again in plain torch: slow, obvious, in any precision. Tests hold the kernels to it."""
 
 from firstlight.render.twins._blend import rasterize_to_pixels as rasterize_to_pixels
+from firstlight.render.twins._blend import series_exp as series_exp
 from firstlight.render.twins._harmonics import spherical_harmonics as spherical_harmonics
 from firstlight.render.twins._projection import fully_fused_projection as fully_fused_projection
 from firstlight.render.twins._rasterization import rasterization as rasterization

@@ -1,5 +1,7 @@
 """Twin of the whole way: every splat over every pixel, no tiles."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -23,6 +25,7 @@ def rasterization(
     backgrounds: Tensor | None = None,  # [C, D]
     render_mode: str = "RGB",
     antialiased: bool = False,
+    exp: Callable[[Tensor], Tensor] = torch.exp,
 ) -> tuple[Tensor, Tensor]:
     """Colours [C, H, W, X] and alphas [C, H, W, 1], as of ``firstlight.render.rasterization``."""
     radii, means2d, depths, conics, compensations = fully_fused_projection(
@@ -51,6 +54,7 @@ def rasterization(
             seen[order],
             pixels=pixels,
             background=background,
+            exp=exp,
         )
         if render_mode.endswith("ED"):
             expected = picture[:, -1:] / alpha[:, None].clamp(min=1e-10)

@@ -1,0 +1,164 @@
+"""Blending: kernels against the twin, the twin against finite differences."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from firstlight.render import isect_offset_encode, isect_tiles, rasterize_to_pixels, twins
+from tests.render.scenes import assert_gradients, assert_pictures
+
+
+def _splats(seed: int, images: int, count: int, channels: int, width: int, height: int) -> list[Tensor]:
+    """means2d, conics, colours, opacities, and radii and depths to sort them by."""
+    g = torch.Generator().manual_seed(seed)
+    means2d = torch.rand(images, count, 2, generator=g) * torch.tensor([width, height])
+    root = torch.randn(images, count, 2, 2, generator=g) * 0.15 * (width + height) ** 0.7
+    covariance = root @ root.mT + 0.3 * torch.eye(2)
+    inverse = torch.linalg.inv(covariance)
+    conics = torch.stack([inverse[..., 0, 0], inverse[..., 0, 1], inverse[..., 1, 1]], -1)
+    opacities = torch.rand(images, count, generator=g) * 1.0
+    radii = (3.4 * covariance.diagonal(dim1=-2, dim2=-1).sqrt()).ceil().int()
+    colors = torch.randn(images, count, channels, generator=g)
+    return [means2d, conics, colors, opacities, radii, torch.rand(images, count, generator=g)]
+
+
+def _lists(
+    means2d: Tensor, radii: Tensor, depths: Tensor, tile: int, width: int, height: int
+) -> list[Tensor]:
+    tw, th = -(-width // tile), -(-height // tile)
+    _, isect_ids, flatten_ids = isect_tiles(means2d, radii, depths, tile, tw, th)
+    return [isect_offset_encode(isect_ids, len(means2d), tw, th), flatten_ids]
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4, 7])
+@pytest.mark.parametrize(
+    ("images", "count", "width", "height", "tile"),
+    [(1, 60, 37, 29, 16), (2, 40, 16, 16, 16), (1, 8, 1, 1, 16), (1, 40, 23, 31, 5), (2, 30, 40, 9, 8)],
+)
+def test_kernel_is_the_twin(
+    channels: int, images: int, count: int, width: int, height: int, tile: int
+) -> None:
+    *splats, radii, depths = _splats(channels, images, count, channels, width, height)
+    lists = _lists(splats[0], radii, depths, tile, width, height)
+    g = torch.Generator().manual_seed(9)
+    splats.append(torch.rand(images, channels, generator=g))
+    single = [t.clone().requires_grad_() for t in splats]
+    double = [t.double().requires_grad_() for t in splats]
+    found = rasterize_to_pixels(*single[:4], width, height, tile, *lists, backgrounds=single[4])
+    wanted = twins.rasterize_to_pixels(
+        *double[:4], width, height, tile, *lists, backgrounds=double[4], exp=twins.series_exp
+    )
+    weights = [torch.randn(t.shape, generator=g) for t in found]
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert ours.shape == theirs.shape
+        # A tile stops at a transmittance of 1e-4, which the twin does not.
+        assert_pictures(ours, theirs, scale=20.0)
+    torch.autograd.backward(found, weights)
+    torch.autograd.backward(wanted, [w.double() for w in weights])
+    for ours, theirs in zip(single, double, strict=True):
+        assert_gradients(ours.grad, theirs.grad)
+
+
+def test_twin_passes_finite_differences() -> None:
+    """Well inside the cut-offs, where blending is smooth."""
+    means2d = torch.tensor([[[3.1, 2.7], [2.2, 3.3]]], dtype=torch.float64, requires_grad=True)
+    conics = torch.tensor(
+        [[[0.05, 0.01, 0.04], [0.03, -0.02, 0.06]]], dtype=torch.float64, requires_grad=True
+    )
+    colors = torch.rand(1, 2, 2, dtype=torch.float64, requires_grad=True)
+    opacities = torch.tensor([[0.7, 0.5]], dtype=torch.float64, requires_grad=True)
+    backgrounds = torch.rand(1, 2, dtype=torch.float64, requires_grad=True)
+    lists = (torch.zeros(1, 1, 1, dtype=torch.int32), torch.tensor([0, 1], dtype=torch.int32))
+
+    def render(*inputs: Tensor) -> tuple[Tensor, Tensor]:
+        *splats, background = inputs
+        return twins.rasterize_to_pixels(*splats, 6, 5, 16, *lists, backgrounds=background)  # type: ignore[arg-type]
+
+    assert torch.autograd.gradcheck(render, (means2d, conics, colors, opacities, backgrounds))
+
+
+def test_absolute_gradients_are_summed_pixel_by_pixel() -> None:
+    width, height = 9, 6
+    *splats, radii, depths = _splats(4, 1, 8, 3, width, height)
+    lists = _lists(splats[0], radii, depths, 16, width, height)
+    means2d = splats[0].requires_grad_()
+    weights = torch.randn(1, height, width, 3, generator=torch.Generator().manual_seed(0))
+    picture, _ = rasterize_to_pixels(means2d, *splats[1:], width, height, 16, *lists, absgrad=True)
+    (picture * weights).sum().backward()  # type: ignore[no-untyped-call]
+    wanted = torch.zeros(1, 8, 2, dtype=torch.float64)
+    double = [t.detach().double() for t in splats]
+    for y in range(height):
+        for x in range(width):
+            leaf = double[0].clone().requires_grad_()
+            picture, _ = twins.rasterize_to_pixels(
+                leaf, *double[1:], width, height, 16, *lists, exp=twins.series_exp
+            )
+            (picture[0, y, x] * weights[0, y, x]).sum().backward()  # type: ignore[no-untyped-call]
+            assert leaf.grad is not None
+            wanted += leaf.grad.abs()
+    assert_gradients(means2d.absgrad, wanted)  # type: ignore[attr-defined]
+    assert means2d.grad is not None
+    assert (means2d.absgrad >= means2d.grad.abs() * 0.999).all()  # type: ignore[attr-defined]
+
+
+def test_masked_tiles_show_the_background() -> None:
+    *splats, radii, depths = _splats(5, 1, 30, 3, 32, 32)
+    lists = _lists(splats[0], radii, depths, 16, 32, 32)
+    masks = torch.tensor([[[True, False], [False, True]]])
+    background = torch.tensor([[0.1, 0.2, 0.3]])
+    leaves = [t.requires_grad_() for t in splats]
+    masked, alphas = rasterize_to_pixels(*leaves, 32, 32, 16, *lists, backgrounds=background, masks=masks)
+    whole, _ = rasterize_to_pixels(*leaves, 32, 32, 16, *lists, backgrounds=background)
+    masked.sum().backward()  # type: ignore[no-untyped-call]
+    assert torch.equal(masked[0, :16, :16], whole[0, :16, :16])
+    assert torch.equal(masked[0, :16, 16:], background.expand(16, 16, 3))
+    assert not alphas[0, 16:, :16].any()
+
+
+def test_an_opaque_tile_stops_early_and_loses_nothing_visible() -> None:
+    """Two hundred opaque sheets: what lies behind the first few must not be visited, nor missed."""
+    count = 200
+    means2d = torch.full((1, count, 2), 8.0)
+    conics = torch.tensor([1e-4, 0.0, 1e-4]).repeat(1, count, 1)
+    opacities = torch.full((1, count), 0.9)
+    colors = torch.rand(1, count, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    lists = (torch.zeros(1, 1, 1, dtype=torch.int32), torch.arange(count, dtype=torch.int32))
+    picture, alphas = rasterize_to_pixels(means2d, conics, colors, opacities, 16, 16, 16, *lists)
+    exact, _ = twins.rasterize_to_pixels(
+        means2d.double(), conics.double(), colors.double(), opacities.double(), 16, 16, 16, *lists
+    )
+    assert (picture - exact).abs().max() < 1e-4
+    assert (alphas > 0.9998).all()
+    picture.sum().backward()  # type: ignore[no-untyped-call]
+    assert colors.grad is not None
+    assert not colors.grad[0, 50:].any()
+
+
+def test_two_runs_are_equal_bit_for_bit() -> None:
+    *splats, radii, depths = _splats(6, 1, 400, 3, 150, 130)
+    lists = _lists(splats[0], radii, depths, 16, 150, 130)
+    weights = torch.randn(1, 130, 150, 3, generator=torch.Generator().manual_seed(0))
+
+    def run() -> list[Tensor]:
+        leaves = [t.clone().requires_grad_() for t in splats]
+        picture, alphas = rasterize_to_pixels(*leaves, 150, 130, 16, *lists)
+        return [picture, alphas, *torch.autograd.grad(picture, leaves, weights)]
+
+    first = run()
+    for _ in range(4):
+        assert all(torch.equal(a, b) for a, b in zip(first, run(), strict=True))
+
+
+def test_wrong_input_is_named() -> None:
+    *splats, radii, depths = _splats(6, 1, 5, 3, 20, 20)
+    lists = _lists(splats[0], radii, depths, 16, 20, 20)
+    with pytest.raises(ValueError, match="do not fit a picture of 50 × 20"):
+        rasterize_to_pixels(*splats, 50, 20, 16, *lists)
+    with pytest.raises(ValueError, match="backgrounds: expected shape"):
+        rasterize_to_pixels(*splats, 20, 20, 16, *lists, backgrounds=torch.zeros(1, 2))
+    with pytest.raises(ValueError, match="masks"):
+        rasterize_to_pixels(*splats, 20, 20, 16, *lists, masks=torch.ones(1, 1, 1, dtype=torch.bool))
+    with pytest.raises(NotImplementedError, match="tile_size=32"):
+        rasterize_to_pixels(*splats, 20, 20, 32, *lists)

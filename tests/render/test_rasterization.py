@@ -1,0 +1,315 @@
+"""The whole way against the twin that knows no tiles, and at the limits."""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from firstlight.render import rasterization, twins
+from tests.render.scenes import Scene, assert_gradients, assert_pictures, intrinsics, random_scene
+
+MODES = ("RGB", "D", "ED", "RGB+D", "RGB+ED")
+
+
+def _render(scene: Scene, width: int, height: int, **options: Any) -> tuple[Tensor, Tensor, dict[str, Any]]:
+    return rasterization(
+        *scene[:6],
+        intrinsics(len(scene.viewmats), width, height),
+        width,
+        height,
+        backgrounds=scene.backgrounds,
+        **{"sh_degree": 3, **options},
+    )
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("antialiased", [False, True])
+@pytest.mark.parametrize("cameras", [1, 2])
+def test_kernels_are_the_twin(mode: str, antialiased: bool, cameras: int) -> None:
+    width, height = 51, 38
+    scene = random_scene(11, 120, cameras)
+    single, double = scene.leaves(torch.float32), scene.leaves(torch.float64)
+    found = _render(
+        single, width, height, render_mode=mode, rasterize_mode="antialiased" if antialiased else "classic"
+    )[:2]
+    wanted = twins.rasterization(
+        *double[:6],
+        intrinsics(cameras, width, height).double(),
+        width,
+        height,
+        sh_degree=3,
+        backgrounds=double.backgrounds,
+        render_mode=mode,
+        antialiased=antialiased,
+        exp=twins.series_exp,
+    )
+    assert found[0].shape == wanted[0].shape
+    assert_pictures(found[0], wanted[0], scale=10.0 if "D" in mode else 1.0)
+    assert_pictures(found[1], wanted[1])
+    g = torch.Generator().manual_seed(0)
+    weights = [torch.randn(t.shape, generator=g) for t in found]
+    if mode.endswith("ED"):  # where next to nothing is seen, expected depth is all rounding
+        weights[0][..., -1:] *= (found[1] > 0.02).float()
+    torch.autograd.backward(found, weights)
+    torch.autograd.backward(wanted, [w.double() for w in weights])
+    for ours, theirs in zip(single, double, strict=True):
+        assert_gradients(ours.grad, theirs.grad)
+
+
+def test_tiles_change_nothing() -> None:
+    """The picture against all splats over all pixels with the true exponential."""
+    scene = random_scene(2, 150)
+    picture, alphas, _ = _render(scene, 70, 45)
+    wanted, wanted_alphas = twins.rasterization(
+        *[t.double() for t in scene[:6]],
+        intrinsics(1, 70, 45).double(),
+        70,
+        45,
+        sh_degree=3,
+        backgrounds=scene.backgrounds.double(),
+        exp=twins.series_exp,
+    )
+    assert_pictures(picture, wanted)
+    assert_pictures(alphas, wanted_alphas)
+
+
+def test_twin_passes_finite_differences() -> None:
+    """Every gradient of the whole way in float64, away from the cut-offs."""
+    scene = random_scene(4, 2, degree=1)
+    near = scene._replace(
+        means=scene.means * 0.2, scales=torch.full((2, 3), 0.8), opacities=torch.full((2,), 0.6)
+    )
+    leaves = near.leaves(torch.float64)
+    K = intrinsics(1, 4, 3).double()
+
+    def render(*inputs: Tensor) -> tuple[Tensor, Tensor]:
+        return twins.rasterization(
+            *inputs[:6], K, 4, 3, sh_degree=1, backgrounds=inputs[6], render_mode="RGB+D", antialiased=True
+        )
+
+    assert torch.autograd.gradcheck(render, tuple(leaves))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGB+D"])
+def test_packed_is_dense(mode: str) -> None:
+    scene = random_scene(7, 90, 2)
+    results = []
+    for packed in (False, True):
+        leaves = scene.leaves(torch.float32)
+        picture, alphas, meta = _render(leaves, 40, 30, packed=packed, render_mode=mode)
+        meta["means2d"].retain_grad()
+        (picture**2).sum().backward()
+        results.append((picture, alphas, meta, leaves))
+    (dense, dense_alphas, dense_meta, a), (packed_, packed_alphas, packed_meta, b) = results
+    assert torch.equal(dense, packed_)
+    assert torch.equal(dense_alphas, packed_alphas)
+    for ours, theirs in zip(a, b, strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad)
+    cameras, splats = packed_meta["camera_ids"], packed_meta["gaussian_ids"]
+    for key in ("radii", "means2d", "depths", "conics", "opacities", "tiles_per_gauss"):
+        assert torch.equal(dense_meta[key][cameras, splats], packed_meta[key])
+    torch.testing.assert_close(dense_meta["means2d"].grad[cameras, splats], packed_meta["means2d"].grad)
+
+
+def test_meta_holds_what_density_control_reads() -> None:
+    scene = random_scene(8, 60).leaves(torch.float32)
+    picture, _, meta = _render(scene, 33, 20, absgrad=True)
+    meta["means2d"].retain_grad()
+    picture.sum().backward()  # type: ignore[no-untyped-call]
+    shapes = {
+        "radii": (1, 60, 2), "means2d": (1, 60, 2), "depths": (1, 60), "conics": (1, 60, 3),
+        "opacities": (1, 60), "tiles_per_gauss": (1, 60), "isect_offsets": (1, 2, 3),
+    }  # fmt: skip
+    for key, shape in shapes.items():
+        assert tuple(meta[key].shape) == shape, key
+    numbers = {"width": 33, "height": 20, "tile_width": 3, "tile_height": 2, "tile_size": 16, "n_cameras": 1}
+    assert {key: meta[key] for key in numbers} == numbers
+    assert len(meta["isect_ids"]) == len(meta["flatten_ids"]) == int(meta["tiles_per_gauss"].sum())
+    assert meta["means2d"].grad.shape == meta["means2d"].absgrad.shape == (1, 60, 2)
+    assert meta["means2d"].grad.any()
+
+
+@pytest.mark.parametrize("per_camera", [False, True])
+def test_any_channels_and_colours_of_each_camera(per_camera: bool) -> None:
+    scene = random_scene(9, 50, 2)
+    g = torch.Generator().manual_seed(0)
+    colors = torch.rand(*((2,) if per_camera else ()), 50, 6, generator=g)
+    K = intrinsics(2, 24, 24)
+    picture, _, _ = rasterization(*scene[:4], colors, scene.viewmats, K, 24, 24)
+    assert picture.shape == (2, 24, 24, 6)
+    for camera in range(2):
+        own = colors[camera] if per_camera else colors
+        for first in (0, 3):
+            three, _, _ = rasterization(
+                *scene[:4], own[:, first : first + 3], scene.viewmats[camera, None], K[:1], 24, 24
+            )
+            torch.testing.assert_close(picture[camera, ..., first : first + 3], three[0])
+
+
+def test_splats_outside_cost_nothing_and_get_no_gradient() -> None:
+    scene = random_scene(10, 30)
+    behind = scene._replace(means=scene.means - torch.tensor([0.0, 0.0, 30.0])).leaves(torch.float32)
+    picture, alphas, meta = _render(behind, 20, 20)
+    assert torch.equal(picture, behind.backgrounds[:, None, None].expand_as(picture))
+    assert not alphas.any()
+    assert len(meta["flatten_ids"]) == 0
+    picture.sum().backward()  # type: ignore[no-untyped-call]
+    for leaf in behind[:6]:
+        assert leaf.grad is not None
+        assert not leaf.grad.any()
+
+
+def test_no_splats_at_all() -> None:
+    scene = random_scene(0, 0).leaves(torch.float32)
+    picture, alphas, _ = _render(scene, 9, 5)
+    picture.sum().backward()  # type: ignore[no-untyped-call]
+    assert torch.equal(picture, scene.backgrounds[:, None, None].expand(1, 5, 9, 3))
+    assert not alphas.any()
+
+
+def test_two_runs_are_equal_bit_for_bit() -> None:
+    scene = random_scene(12, 2000)
+
+    def run() -> list[Tensor]:
+        leaves = scene.leaves(torch.float32)
+        picture, alphas, _ = _render(leaves, 200, 150, render_mode="RGB+ED")
+        picture.square().sum().backward()  # type: ignore[no-untyped-call]
+        return [picture, alphas, *(leaf.grad for leaf in leaves if leaf.grad is not None)]
+
+    first = run()
+    assert len(first) == 9
+    for _ in range(3):
+        assert all(torch.equal(a, b) for a, b in zip(first, run(), strict=True))
+
+
+def test_threads_may_render_at_once() -> None:
+    """A viewer draws while a fit runs its backward pass: the same numbers, and no abort."""
+    scene = random_scene(13, 800)
+
+    def run() -> list[Tensor]:
+        leaves = scene.leaves(torch.float32)
+        picture, _, _ = _render(leaves, 120, 90)
+        picture.square().sum().backward()  # type: ignore[no-untyped-call]
+        return [picture, *(leaf.grad for leaf in leaves if leaf.grad is not None)]
+
+    alone = run()
+    equal: list[bool] = []
+
+    def work() -> None:
+        for _ in range(6):
+            equal.append(all(torch.equal(a, b) for a, b in zip(alone, run(), strict=True)))  # noqa: PERF401
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert equal == [True] * 24
+
+
+EXTREME = st.one_of(
+    st.floats(-10, 10, width=32),
+    st.sampled_from([0.0, 1e-30, -1e-30, 1e-8, 0.01, 1e4, -1e4, 1e9, -1e9, 1e20, -1e20, 3e38, -3e38]),
+)
+WILD = st.one_of(EXTREME, st.sampled_from([math.nan, math.inf, -math.inf]))
+
+
+@st.composite
+def _splat(draw: st.DrawFn, numbers: st.SearchStrategy[float]) -> list[float]:
+    """mean 3, quaternion 4, scales 3, opacity."""
+    row = [draw(numbers) for _ in range(7)]
+    row += [abs(draw(numbers)) for _ in range(3)]
+    return [*row, draw(st.sampled_from([0.0, 1e-9, 1 / 255, 0.5, 1.0]))]
+
+
+def _torture(rows: list[list[float]], width: int, height: int, mode: str) -> tuple[Tensor, list[Tensor]]:
+    table = torch.tensor(rows)
+    leaves = [table[:, :3], table[:, 3:7], table[:, 7:10], table[:, 10], torch.full((len(rows), 4, 3), 0.3)]
+    leaves += [torch.eye(4)[None]]
+    leaves = [leaf.clone().requires_grad_() for leaf in leaves]
+    K = intrinsics(1, width, height)
+    picture, alphas, _ = rasterization(
+        *leaves,
+        K,
+        width,
+        height,
+        sh_degree=1,
+        rasterize_mode=mode,  # type: ignore[arg-type]
+    )
+    (picture.sum() + alphas.sum()).backward()
+    return torch.cat([picture, alphas], -1), [leaf.grad for leaf in leaves if leaf.grad is not None]
+
+
+SIZES = st.sampled_from([(1, 1), (16, 16), (17, 5), (40, 33)])
+MODE = st.sampled_from(["classic", "antialiased"])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(_splat(EXTREME), min_size=1, max_size=6), SIZES, MODE)
+def test_finite_splats_give_finite_pictures_and_gradients(
+    rows: list[list[float]], size: tuple[int, int], mode: str
+) -> None:
+    """Needles, giants, points, splats on the camera plane and at the end of the world."""
+    picture, gradients = _torture(rows, *size, mode)
+    assert torch.isfinite(picture).all()
+    for gradient in gradients:
+        assert not torch.isnan(gradient).any()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(_splat(WILD), min_size=1, max_size=4), SIZES, MODE)
+def test_splats_that_are_not_finite_are_left_out(
+    rows: list[list[float]], size: tuple[int, int], mode: str
+) -> None:
+    broken = [row for row in rows if not all(map(math.isfinite, row))]
+    whole = [row for row in rows if all(map(math.isfinite, row))]
+    picture, _ = _torture(rows, *size, mode)
+    assert torch.isfinite(picture).all()
+    if whole and broken:
+        assert torch.equal(picture, _torture(whole, *size, mode)[0])
+
+
+def test_a_scene_behind_glass_of_4k() -> None:
+    scene = random_scene(14, 400)
+    picture, alphas, _ = _render(scene, 3840, 2160)
+    assert picture.shape == (1, 2160, 3840, 3)
+    assert torch.isfinite(picture).all()
+    assert alphas.max() > 0.5
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"camera_model": "fisheye"},
+        {"sparse_grad": True},
+        {"distributed": True},
+        {"covars": torch.eye(3).repeat(5, 1, 1)},
+        {"with_ut": True},
+        {"radial_coeffs": torch.zeros(1, 4)},
+        {"tile_size": 32},
+    ],
+)
+def test_what_is_missing_says_so(options: dict[str, Any]) -> None:
+    with pytest.raises(NotImplementedError, match=next(iter(options))):
+        _render(random_scene(0, 5), 20, 20, **options)
+
+
+def test_wrong_input_is_named() -> None:
+    scene = random_scene(0, 5)
+    with pytest.raises(ValueError, match="render_mode"):
+        _render(scene, 20, 20, render_mode="RGBD")
+    with pytest.raises(ValueError, match="rasterize_mode"):
+        _render(scene, 20, 20, rasterize_mode="sharp")
+    with pytest.raises(ValueError, match="colors: expected shape"):
+        _render(scene._replace(sh=scene.sh[:3]), 20, 20)
+    with pytest.raises(ValueError, match="opacities: expected shape"):
+        _render(scene._replace(opacities=scene.opacities[:3]), 20, 20)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
+        _render(scene, 20, 20, colour=1)

@@ -1,0 +1,118 @@
+"""Tile lists against the twin and against every pixel."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from firstlight.render import fully_fused_projection, isect_offset_encode, isect_tiles, twins
+from tests.render.scenes import intrinsics, random_scene
+
+
+def _projected(
+    seed: int, count: int, cameras: int, width: int, height: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    scene = random_scene(seed, count, cameras)
+    K = intrinsics(cameras, width, height)
+    radii, means2d, depths, conics, _ = fully_fused_projection(
+        scene.means,
+        None,
+        scene.quats,
+        scene.scales,
+        scene.viewmats,
+        K,
+        width,
+        height,
+        opacities=scene.opacities,
+    )
+    return means2d, radii, depths, conics, scene.opacities.expand(cameras, -1)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (16, 16), (17, 33), (100, 61)])
+@pytest.mark.parametrize(("cameras", "count"), [(1, 300), (3, 50)])
+@pytest.mark.parametrize("tile_size", [4, 16])
+def test_rectangles_are_the_twin(width: int, height: int, cameras: int, count: int, tile_size: int) -> None:
+    means2d, radii, depths, _, _ = _projected(1, count, cameras, width, height)
+    tw, th = -(-width // tile_size), -(-height // tile_size)
+    tiles_per_gauss, isect_ids, flatten_ids = isect_tiles(means2d, radii, depths, tile_size, tw, th)
+    offsets = isect_offset_encode(isect_ids, cameras, tw, th)
+    wanted_ids, wanted_offsets = twins.isect_tiles(means2d, radii, depths, tile_size, tw, th)
+    assert torch.equal(flatten_ids, wanted_ids)
+    assert torch.equal(offsets, wanted_offsets)
+    assert int(tiles_per_gauss.sum()) == len(flatten_ids)
+    assert torch.equal(isect_ids, isect_ids.sort().values)
+    bits = depths.flatten()[flatten_ids.long()].view(torch.int32)
+    assert torch.equal(isect_ids & 0xFFFFFFFF, bits.long())
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("tile_size", [5, 16])
+def test_exact_lists_hold_every_tile_with_a_visible_pixel_and_few_others(seed: int, tile_size: int) -> None:
+    width, height = 90, 70
+    means2d, radii, depths, conics, opacities = _projected(seed, 150, 1, width, height)
+    tw, th = -(-width // tile_size), -(-height // tile_size)
+    _, isect_ids, flatten_ids = isect_tiles(
+        means2d, radii, depths, tile_size, tw, th, conics=conics, opacities=opacities
+    )
+    listed = torch.zeros(150, th, tw, dtype=torch.bool)
+    tile = isect_ids >> 32
+    listed[flatten_ids.long(), tile // tw, tile % tw] = True
+    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    d = torch.stack([x, y], -1).double() - means2d[0, :, None, None].double()
+    a, b, c = conics[0].double()[:, None, None].unbind(-1)
+    power = 0.5 * (a * d[..., 0] ** 2 + c * d[..., 1] ** 2) + b * d[..., 0] * d[..., 1]
+    seen = (opacities[0, :, None, None] * torch.exp(-power) >= 1 / 255) & (radii[0, :, None, None, 0] > 0)
+    padded = torch.nn.functional.pad(seen, (0, tw * tile_size - width, 0, th * tile_size - height))
+    needed = padded.view(150, th, tile_size, tw, tile_size).any(4).any(2)
+    assert not (needed & ~listed).any()
+    assert listed.sum() < 1.25 * needed.sum() + 20
+    rectangles = isect_tiles(means2d, radii, depths, tile_size, tw, th)[0]
+    assert listed.sum() < rectangles.sum()
+
+
+def test_equal_depths_stay_in_order_of_their_index() -> None:
+    means2d = torch.full((1, 40, 2), 8.0)
+    radii = torch.full((1, 40, 2), 3, dtype=torch.int32)
+    depths = torch.tensor([[2.0, 1.0] * 20])
+    flatten_ids = isect_tiles(means2d, radii, depths, 16, 1, 1)[2]
+    assert flatten_ids.tolist() == [*range(1, 40, 2), *range(0, 40, 2)]
+
+
+def test_unsorted_lists_go_splat_by_splat() -> None:
+    means2d, radii, depths, _, _ = _projected(2, 60, 2, 64, 64)
+    ids, flat = isect_tiles(means2d, radii, depths, 16, 4, 4)[1:]
+    loose_ids, loose = isect_tiles(means2d, radii, depths, 16, 4, 4, sort=False)[1:]
+    assert torch.equal(loose, loose.sort().values)
+    assert torch.equal(loose_ids.sort().values, ids)
+    assert torch.equal(loose.sort().values, flat.sort().values)
+
+
+def test_packed_lists_are_the_dense_ones() -> None:
+    means2d, radii, depths, _, _ = _projected(3, 80, 3, 48, 48)
+    dense = isect_tiles(means2d, radii, depths, 16, 3, 3)
+    cameras, splats = torch.nonzero(radii[..., 0] > 0, as_tuple=True)
+    packed = isect_tiles(
+        means2d[cameras, splats],
+        radii[cameras, splats],
+        depths[cameras, splats],
+        16,
+        3,
+        3,
+        packed=True,
+        n_images=3,
+        image_ids=cameras,
+        gaussian_ids=splats,
+    )
+    assert torch.equal(packed[1], dense[1])
+    assert torch.equal((cameras * 80 + splats)[packed[2].long()].int(), dense[2])
+    with pytest.raises(ValueError, match="image_ids"):
+        isect_tiles(means2d[0], radii[0], depths[0], 16, 3, 3, packed=True)
+
+
+def test_nothing_in_nothing_out() -> None:
+    empty = torch.zeros(1, 0, 2)
+    counts, ids, flat = isect_tiles(empty, empty.int(), torch.zeros(1, 0), 16, 2, 2)
+    assert counts.shape == (1, 0)
+    assert len(ids) == len(flat) == 0
+    assert isect_offset_encode(ids, 1, 2, 2).tolist() == [[[0, 0], [0, 0]]]
