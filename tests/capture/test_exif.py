@@ -87,14 +87,15 @@ def test_focal_from_the_sensor(tmp_path):
 
 @pytest.mark.parametrize("tags", [
     {}, {"equivalent": 0}, {"focal": IFDRational(30)}, {"equivalent": 60000},
-    {"focal": IFDRational(0, 0), "density": IFDRational(1, 1)}, {"focal": IFDRational(30), "density": IFDRational(6350), "unit": 1},
+    {"focal": IFDRational(0, 0), "density": IFDRational(1, 1)},
+    {"focal": IFDRational(30), "density": IFDRational(6350), "unit": 1},
 ])  # fmt: skip
 def test_no_focal_rather_than_a_wrong_one(tmp_path, tags):
     assert focal(tmp_path, **tags) is None
 
 
 def test_lens_key_tells_lenses_zooms_and_sizes_apart(tmp_path):
-    same = {"make": "Canon\0\0", "model": "Canon EOS 600D  ", "focal": IFDRational(46)}
+    same: dict[str, Any] = {"make": "Canon\0\0", "model": "Canon EOS 600D  ", "focal": IFDRational(46)}
     save_photo(tmp_path / "a.jpg", exif=exif(**same))
     save_photo(tmp_path / "b.jpg", seed=1, exif=exif(**same))
     save_photo(tmp_path / "c.jpg", seed=2, exif=exif(**(same | {"focal": IFDRational(18)})))

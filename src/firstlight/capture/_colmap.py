@@ -15,6 +15,9 @@ from firstlight.scene import CameraModel, Cameras, Points
 # COLMAP's parameter name → column of Cameras.distortion (see there).
 _PINHOLE = {"k": 0, "k1": 0, "k2": 1, "p1": 2, "p2": 3, "k3": 4, "k4": 5, "k5": 6, "k6": 7}
 _FISHEYE = {"k": 0, "k1": 0, "k2": 1, "k3": 2, "k4": 3}
+# Numbers that are larger are damage: no scene is that large, and float32 soon overflows.
+FAR = 1e12
+
 _MODELS: dict[str, tuple[CameraModel, dict[str, int]]] = {
     "SIMPLE_PINHOLE": ("pinhole", _PINHOLE),
     "PINHOLE": ("pinhole", _PINHOLE),
@@ -91,7 +94,7 @@ def _lens(
         )
     kind, columns = _MODELS[name]
     focal = camera.params[camera.focal_length_idxs()]
-    if not np.isfinite(camera.params).all() or (focal <= 0).any() or min(camera.width, camera.height) < 1:
+    if not (np.abs(camera.params) < FAR).all() or (focal <= 0).any() or min(camera.width, camera.height) < 1:
         raise InputError(
             f"Camera {camera.camera_id} of the model has parameters that no lens has "
             f"({camera.width}×{camera.height} pixels, {camera.params_to_string()}). Make the model again."
@@ -119,7 +122,7 @@ def points_from_reconstruction(reconstruction: pycolmap.Reconstruction, names: I
         point = reconstruction.point3D(number)
         elements = point.track.elements
         seen = {photo_of[element.image_id] for element in elements if element.image_id in photo_of}
-        if (seen or not elements) and np.isfinite(point.xyz).all():
+        if (seen or not elements) and (np.abs(point.xyz) < FAR).all():
             tracks += [(len(rows), photo) for photo in sorted(seen)]
             rows.append((point.xyz, point.color, point.error))
     error = torch.tensor([error for _, _, error in rows], dtype=torch.float64)

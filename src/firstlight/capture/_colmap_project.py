@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from firstlight.capture._colmap import cameras_from_reconstruction, points_from_reconstruction
+from firstlight.capture._colmap import FAR, cameras_from_reconstruction, points_from_reconstruction
 from firstlight.capture._colmap_files import Model, has_model, read_model
 from firstlight.capture._folder import Masks
 from firstlight.capture._paths import inside
@@ -111,5 +111,7 @@ def _find_pictures(folder: Path, model: Model, names: list[str]) -> Path:
 
 
 def _rigid(matrix: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> bool:
+    if not (np.abs(matrix) < FAR).all():
+        return False
     rotation = matrix[:, :3]
-    return bool(np.isfinite(matrix).all() and np.abs(rotation @ rotation.T - np.eye(3)).max() < 1e-3)
+    return bool(np.abs(rotation @ rotation.T - np.eye(3)).max() < 1e-3)

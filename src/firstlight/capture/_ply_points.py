@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from firstlight.capture._colmap import FAR
 from firstlight.errors import InputError
 from firstlight.scene import Points
 
@@ -37,7 +38,7 @@ def read_ply_points(path: Path) -> Points:
     rgb = np.full((count, 3), 128, np.uint8)
     if all(name in fields for name in colours):
         rgb = np.stack([table[name].astype(np.uint8) for name in colours], -1)
-    keep = np.isfinite(xyz).all(-1)
+    keep = (np.abs(xyz) < FAR).all(-1)
     return Points(
         xyz=torch.from_numpy(xyz[keep]),
         rgb=torch.from_numpy(rgb[keep]),

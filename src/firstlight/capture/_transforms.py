@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from firstlight.capture._colmap import FAR
 from firstlight.capture._paths import inside
 from firstlight.capture._photos import Seen, Source, look_through, no_photo_left, posed_photos
 from firstlight.capture._ply_points import read_ply_points
@@ -49,8 +51,9 @@ class Frame:
         value = self.settings.get(key)
         if value is None:
             return default
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise ValueError(f"{key} is {str(value)[:40]}, not a number")
+        # The bound keeps what float32 cannot hold, and integers of a thousand digits, away from tensors.
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < FAR:
+            raise ValueError(f"{key} is {reprlib.repr(value)}, not a number that a camera has")
         return float(value)
 
     @property
@@ -168,7 +171,7 @@ def _pose(value: Any, name: str, path: Path) -> npt.NDArray[np.float64]:
         matrix = np.array(value, np.float64)
     except (TypeError, ValueError, OverflowError):
         matrix = np.zeros(0)
-    if matrix.shape not in ((4, 4), (3, 4)) or not np.isfinite(matrix).all():
+    if matrix.shape not in ((4, 4), (3, 4)) or not (np.abs(matrix) < FAR).all():
         raise InputError(f"{path}: the transform_matrix of {name} is not 4×4 numbers. {_WAY_OUT}")
     rotation = matrix[:3, :3]
     # Some exporters scale the axes, and text rounds them; a pose needs the pure rotation.
@@ -235,9 +238,9 @@ def _cameras(frames: Sequence[Frame], seen: Sequence[Seen], path: Path) -> Camer
 
 def _model(frame: Frame, path: Path) -> CameraModel:
     name = frame.settings.get("camera_model", "OPENCV")
-    if name not in _MODELS:
+    if not isinstance(name, str) or name not in _MODELS:
         raise InputError(
-            f"{path}: camera_model {str(name)[:40]} is not supported (supported: {', '.join(_MODELS)})."
+            f"{path}: camera_model {reprlib.repr(name)} is not supported (supported: {', '.join(_MODELS)})."
         )
     return "fisheye" if frame.settings.get("is_fisheye") is True else _MODELS[name]
 
