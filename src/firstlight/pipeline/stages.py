@@ -17,7 +17,7 @@ from torch import Tensor
 from firstlight.capture import load
 from firstlight.errors import InputError
 from firstlight.evaluate import Evaluation, evaluate_photos, write_report
-from firstlight.fit import Recipe, fit_gaussians, peak_memory_mb
+from firstlight.fitting import Recipe, fit_gaussians, peak_memory_mb
 from firstlight.pipeline.machine import machine, versions
 from firstlight.pipeline.run_folder import Run, claim_folder, new_folder
 from firstlight.poses import PLACED_FILE, Placed, estimate, given, load_placed, save_placed, undistort

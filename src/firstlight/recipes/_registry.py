@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from firstlight.errors import InputError
-from firstlight.fit import Recipe
+from firstlight.fitting import Recipe
 from firstlight.recipes import default, mcmc, vanilla
 
 RECIPES: dict[str, Recipe] = {module.RECIPE.name: module.RECIPE for module in (default, vanilla, mcmc)}

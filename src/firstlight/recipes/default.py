@@ -1,7 +1,7 @@
 """What ``firstlight fit`` uses when it is not told otherwise."""
 
 from firstlight.density import Mcmc
-from firstlight.fit import OpacityPenalty, Photometric, Recipe, ScalePenalty
+from firstlight.fitting import OpacityPenalty, Photometric, Recipe, ScalePenalty
 from firstlight.starts import PointsOrRandom
 
 RECIPE = Recipe(

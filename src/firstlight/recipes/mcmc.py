@@ -1,7 +1,7 @@
 """3D Gaussian Splatting as Markov Chain Monte Carlo (Kheradmand et al. 2024)."""
 
 from firstlight.density import Mcmc
-from firstlight.fit import OpacityPenalty, Photometric, Recipe, ScalePenalty
+from firstlight.fitting import OpacityPenalty, Photometric, Recipe, ScalePenalty
 from firstlight.starts import PointsOrRandom
 
 RECIPE = Recipe(

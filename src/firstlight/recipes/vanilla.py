@@ -1,7 +1,7 @@
 """3D Gaussian Splatting as published (Kerbl et al. 2023), its schedule scaled to the run's steps."""
 
 from firstlight.density import Vanilla
-from firstlight.fit import Recipe
+from firstlight.fitting import Recipe
 from firstlight.starts import PointsOrRandom
 
 RECIPE = Recipe(

@@ -9,7 +9,7 @@ import torch
 from numba import get_num_threads
 from torch import Tensor
 
-from firstlight.fit import _adam_kernel as kernel
+from firstlight.fitting import _adam_kernel as kernel
 
 
 class VisibleAdam:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from firstlight.fit._adam import VisibleAdam
+from firstlight.fitting._adam import VisibleAdam
 from firstlight.scene import Gaussians
 
 

@@ -16,14 +16,14 @@ from torch import Tensor
 
 from firstlight.density import Refinement
 from firstlight.files.atomic import atomic_write
-from firstlight.fit._exposure import Exposure
-from firstlight.fit._interrupt import Interrupt
-from firstlight.fit.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from firstlight.fit.memory import peak_memory_mb
-from firstlight.fit.model import Model, under
-from firstlight.fit.pictures import Pictures, as_tensors
-from firstlight.fit.recipe import Recipe
-from firstlight.fit.terms import View
+from firstlight.fitting._exposure import Exposure
+from firstlight.fitting._interrupt import Interrupt
+from firstlight.fitting.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from firstlight.fitting.memory import peak_memory_mb
+from firstlight.fitting.model import Model, under
+from firstlight.fitting.pictures import Pictures, as_tensors
+from firstlight.fitting.recipe import Recipe
+from firstlight.fitting.terms import View
 from firstlight.losses import psnr
 from firstlight.progress import Progress, Silent
 from firstlight.render import render_camera

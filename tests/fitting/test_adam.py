@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from firstlight.fit._adam import VisibleAdam
+from firstlight.fitting._adam import VisibleAdam
 
 WIDTHS: dict[str, tuple[int, ...]] = {
     "means": (3,),

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from firstlight.fit._exposure import Exposure, _Affine
+from firstlight.fitting._exposure import Exposure, _Affine
 
 
 def affine_twin(picture: Tensor, matrix: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from firstlight.fit import _exposure_kernel as kernel
+from firstlight.fitting import _exposure_kernel as kernel
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-15
 

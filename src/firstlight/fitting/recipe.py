@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from firstlight.density import Strategy
-from firstlight.fit.terms import Photometric, Term
+from firstlight.fitting.terms import Photometric, Term
 from firstlight.scene import Capture, Gaussians
 
 Start = Callable[[Capture, torch.Generator], Gaussians]

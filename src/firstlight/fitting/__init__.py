@@ -1,0 +1,13 @@
+"""The loop that turns a start into a scene, and the recipes it follows."""
+
+from firstlight.fitting.loop import Fit as Fit
+from firstlight.fitting.loop import Fitted as Fitted
+from firstlight.fitting.loop import fit_gaussians as fit_gaussians
+from firstlight.fitting.memory import peak_memory_mb as peak_memory_mb
+from firstlight.fitting.recipe import Rates as Rates
+from firstlight.fitting.recipe import Recipe as Recipe
+from firstlight.fitting.terms import OpacityPenalty as OpacityPenalty
+from firstlight.fitting.terms import Photometric as Photometric
+from firstlight.fitting.terms import ScalePenalty as ScalePenalty
+from firstlight.fitting.terms import Term as Term
+from firstlight.fitting.terms import View as View
