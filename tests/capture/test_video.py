@@ -28,12 +28,16 @@ def detailed(seed: int, width: int = 160, height: int = 120) -> Pixels:
     return np.asarray(np.where(cells, colour, 20), np.uint8)
 
 
-def write_video(path: Path, frames: list[Pixels], rate: int = 10, rotation: int = 0) -> Path:
+def write_video(
+    path: Path, frames: list[Pixels], rate: int = 10, rotation: int = 0, aspect: Fraction | None = None
+) -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream(CODECS[path.suffix[1:]], rate=rate)
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = "yuv420p"
         stream.bit_rate = 4_000_000
+        if aspect:
+            stream.codec_context.sample_aspect_ratio = aspect
         for i, rgb in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
             frame.pts, frame.time_base = i, Fraction(1, rate)
@@ -88,6 +92,14 @@ def test_a_phone_held_upright(tmp_path):
         photo = load(path).photos[0]
         assert (photo.width, photo.height) == (120, 160)
         assert np.abs(photo.decode().rgb.astype(int) - upright).mean() < 12, degrees
+
+
+def test_pixels_that_are_not_square(tmp_path):
+    path = write_video(tmp_path / "clip.mp4", [detailed(0)] * 3, aspect=Fraction(4, 3))
+    photo = load(path).photos[0]
+    assert (photo.width, photo.height) == (213, 120)
+    wide = cv2.resize(detailed(0), (213, 120))
+    assert np.abs(photo.decode().rgb.astype(int) - wide).mean() < 15
 
 
 def test_plain_frames_are_set_aside(tmp_path):

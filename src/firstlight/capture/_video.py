@@ -36,6 +36,7 @@ class Span(NamedTuple):
     frames: int
     start: float  # seconds
     seconds: float
+    pixel_aspect: float  # width over height of a pixel
 
 
 @dataclass
@@ -66,7 +67,7 @@ def read_video(path: Path, max_frames: int, progress: Progress) -> Capture:
         with progress.stage("Choosing sharp frames", span.frames) as stage:
             for best in _sharpest(path, span, count, progress, stage):
                 name = f"frame_{best.number:06d}.jpg"
-                rgb = upright(best.frame)
+                rgb = upright(best.frame, span.pixel_aspect)
                 if (rgb.max((0, 1)).astype(int) - rgb.min((0, 1)) <= _CONSTANT).all():
                     aside.append(SetAside(name, "it has one colour all over"))
                 else:
@@ -94,6 +95,7 @@ def _span(path: Path) -> Span:
             raise InputError(f"{path}: it has no video in it.")
         stream = container.streams.video[0]
         base = stream.time_base or Fraction(1)
+        aspect = float(stream.sample_aspect_ratio or 1)
         times: list[float] = []
         frames = 0
         for packet in container.demux(stream):
@@ -104,9 +106,9 @@ def _span(path: Path) -> Span:
     if not frames:
         raise InputError(f"{path}: the video has no frame. Check that it plays.")
     if len(times) < frames:  # no times: count frames instead
-        return Span(frames, 0.0, frames / _rate(stream))
+        return Span(frames, 0.0, frames / _rate(stream), aspect)
     start, end = min(times), max(times)
-    return Span(frames, start, end - start)
+    return Span(frames, start, end - start, aspect)
 
 
 def _rate(stream: Any) -> float:
@@ -155,9 +157,12 @@ def frame_sharpness(frame: Any) -> float:
     return float(cv2.Laplacian(gray, cv2.CV_32F).var())
 
 
-def upright(frame: Any) -> Pixels:
+def upright(frame: Any, pixel_aspect: float) -> Pixels:
     """sRGB [H, W, 3] with square pixels, turned as the recording device was held."""
-    rgb = frame.to_ndarray(format="rgb24")
+    width = frame.width
+    if 0.25 <= pixel_aspect <= 4:  # some cameras record 1440 pixels to be shown as 1920
+        width = round(frame.width * pixel_aspect)
+    rgb = frame.to_ndarray(format="rgb24", width=width, height=frame.height)
     turns = round(frame.rotation / 90) % 4  # counter-clockwise
     return np.ascontiguousarray(np.rot90(rgb, turns))
 
