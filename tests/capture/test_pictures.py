@@ -13,6 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from firstlight.capture import load
@@ -248,3 +250,36 @@ def test_laid_on_a_background(tmp_path):
     assert mask is None
     assert rgb[0, 0].tolist() == [200, 0, 0]
     assert rgb[30, 0].tolist() == [244, 204, 204]  # a fifth of the colour on four fifths of white
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """A small file of every format, with EXIF and a colour profile."""
+    folder = tmp_path_factory.mktemp("pictures")
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Maker"
+    exif.get_ifd(0x8769)[0xA405] = 28
+    for name in ("a.jpg", "a.png", "a.tif", "a.webp"):
+        save_photo(folder / name, exif=exif, icc_profile=display_p3())
+    save_photo(folder / "progressive.jpg", exif=exif, progressive=True)
+    save_photo(folder / "packed.tif", compression="tiff_lzw")
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@given(
+    name=st.sampled_from(["a.jpg", "a.png", "a.tif", "a.webp", "progressive.jpg", "packed.tif"]),
+    place=st.floats(0, 1), junk=st.binary(min_size=1, max_size=8), cut=st.booleans(),
+)  # fmt: skip
+@settings(max_examples=200, deadline=None)
+def test_damaged_pictures_are_used_or_set_aside(pictures, tmp_path_factory, name, place, junk, cut):
+    """What can be used when the photos are looked through can be decoded afterwards; nothing warns."""
+    path = tmp_path_factory.mktemp("damaged") / name
+    whole = pictures[name]
+    at = int(place * len(whole))
+    path.write_bytes(whole[:at] + junk + (b"" if cut else whole[at + len(junk) :]))
+    try:
+        (photo,) = load(path.parent).photos
+    except InputError as error:
+        assert name in str(error)
+    else:
+        assert photo.decode().rgb.shape == (photo.height, photo.width, 3)
