@@ -62,23 +62,38 @@ def test_cameras_alone_are_enough(example: Example) -> None:
     assert np.isfinite(frame.first.position).all() and frame.to_page.scale > 0
 
 
-def test_up_is_what_the_cameras_agree_on(example: Example) -> None:
+def test_page_opens_upright_even_if_the_first_photo_is_not(example: Example) -> None:
     cameras = example.capture.cameras
     assert cameras is not None
-    # The first photo was taken with the camera turned on its side: the page still opens upright.
     rolled = cameras.viewmats.clone()
     rolled[0, :3] = turn(2, math.pi / 2) @ rolled[0, :3]
     frame = frame_scene(
         example.gaussians, replace(example.capture, cameras=replace(cameras, viewmats=rolled))
     )
     assert frame.first.up[1] < -0.9
-    # Turned every way, they agree on nothing: then it is the first one's.
-    for i in range(4):
-        rolled[i, :3] = turn(2, i * math.pi / 2) @ cameras.viewmats[0, :3]
-    frame = frame_scene(
-        example.gaussians, replace(example.capture, cameras=replace(cameras, viewmats=rolled))
+    np.testing.assert_allclose(frame.first.position / LOOK_DISTANCE, [0, 0, -1], atol=1e-5)
+
+
+def test_photos_from_above_are_seen_at_a_slant(example: Example) -> None:
+    """As a drone takes them, turned every way: z is up here."""
+    down = torch.tensor([[1.0, 0, 0], [0, -1, 0], [0, 0, -1]])
+    viewmats = torch.eye(4).repeat(6, 1, 1)
+    for i in range(6):
+        viewmats[i, :3, :3] = turn(2, i * math.pi / 3) @ down
+        viewmats[i, :3, 3] = -viewmats[i, :3, :3] @ torch.tensor([i % 3 - 1.0, i // 3, 10.0])
+    cameras = example.capture.cameras
+    assert cameras is not None
+    capture = replace(
+        example.capture.select([0] * 1),
+        photos=[replace(example.capture.photos[0], name=f"{i}") for i in range(6)],
+        cameras=replace(cameras.select([0] * 6), viewmats=viewmats),
+        points=None,
     )
-    np.testing.assert_allclose(frame.first.up, -rolled[0, 1, :3].numpy(), atol=1e-6)
+    first = frame_scene(None, capture).first
+    np.testing.assert_allclose(first.up, [0, 0, 1], atol=0.05)
+    forward = (first.target - first.position) / LOOK_DISTANCE
+    assert np.linalg.norm(forward) == pytest.approx(1, abs=1e-5)
+    assert math.degrees(math.acos(-forward @ first.up)) == pytest.approx(40, abs=1)
 
 
 def test_viewpoint_is_the_camera(example: Example) -> None:

@@ -36,7 +36,7 @@ def write_run(folder: Path, example: Example, **about: Any) -> Path:
 
 
 def shown(viewer: Viewer) -> int:
-    return len(viewer._splats_node.centers)
+    return len(viewer._page.splats_node.centers)
 
 
 def test_scene_file(tmp_path: Path, example: Example) -> None:
@@ -44,7 +44,7 @@ def test_scene_file(tmp_path: Path, example: Example) -> None:
     example.gaussians.save(path)
     with open_scene(path, port=0) as viewer:
         assert shown(viewer) == 360
-        assert viewer._frusta == {}
+        assert viewer._page.frusta == {}
 
 
 def test_run_brings_cameras_photos_and_numbers(tmp_path: Path, example: Example) -> None:
@@ -56,10 +56,10 @@ def test_run_brings_cameras_photos_and_numbers(tmp_path: Path, example: Example)
     summary = {"psnr": 27.126, "ssim": 0.91, "measured_on": "held-out photos"}
     run = write_run(tmp_path / "run", example, photos=str(photos), summary=summary)
     with open_scene(run, port=0) as viewer:
-        assert viewer._panel.text.replace("\\", "") == (
+        assert viewer._page.panel.text.replace("\\", "") == (
             "360 Gaussians  \nPSNR 27.13 dB, SSIM 0.910 on held-out photos"
         )
-        capture = viewer._capture
+        capture = viewer._page.capture
         assert capture is not None
         assert [photo.name for photo in capture.photos] == ["0.jpg", "1.jpg", "3.jpg"]
         cameras = example.capture.cameras
@@ -71,10 +71,10 @@ def test_run_brings_cameras_photos_and_numbers(tmp_path: Path, example: Example)
 def test_run_whose_photos_are_gone(tmp_path: Path, example: Example) -> None:
     run = write_run(tmp_path / "run", example, photos=str(tmp_path / "gone"))
     with open_scene(run, port=0) as viewer:
-        assert len(viewer._frusta) == 3
-        assert viewer._capture is not None
+        assert len(viewer._page.frusta) == 3
+        assert viewer._page.capture is not None
         with pytest.raises(InputError, match=r"0\.jpg"):
-            viewer._capture.photos[0].decode()
+            viewer._page.capture.photos[0].decode()
 
 
 @pytest.mark.parametrize("damaged", ["run.json", "poses.json"])
@@ -88,7 +88,7 @@ def test_run_with_damaged_words_is_still_shown(
     (run / damaged).write_bytes(content.encode("latin-1"))
     with open_scene(run, port=0) as viewer:
         assert shown(viewer) == 360
-        assert (viewer._capture is None) == (damaged == "poses.json")
+        assert (viewer._page.capture is None) == (damaged == "poses.json")
 
 
 def test_run_without_words_is_still_shown(tmp_path: Path, example: Example) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -9,11 +9,24 @@ import numpy as np
 import pytest
 import torch
 
-from firstlight.scene import Gaussians, Photo, Picture
+from firstlight.scene import Gaussians, Photo, Picture, Similarity
 from firstlight.view import Viewer
 from firstlight.view.frusta import MOST_FRUSTA, photos_shown, thumbnail
 from firstlight.view.panel import as_markdown
 from tests.view.conftest import Example, blob
+
+
+class Client:
+    """A visitor's browser, as far as moving its camera goes."""
+
+    class Camera:
+        aspect = 2.0
+
+    def __init__(self) -> None:
+        self.camera: Any = Client.Camera()
+
+    def atomic(self) -> threading.Lock:
+        return threading.Lock()
 
 
 @pytest.fixture
@@ -22,108 +35,164 @@ def viewer(example: Example) -> Iterator[Viewer]:
         yield running
 
 
-def on_page(viewer: Viewer) -> Any:
-    return viewer._splats_node
+def let_somebody_in(viewer: Viewer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(viewer._server, "get_clients", lambda: {0: Client()})
+    viewer._welcome()
+
+
+@pytest.fixture
+def visited(viewer: Viewer, monkeypatch: pytest.MonkeyPatch) -> Viewer:
+    let_somebody_in(viewer, monkeypatch)
+    return viewer
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if happened():
+            return
+        threading.Event().wait(0.05)
+    pytest.fail("did not happen within half a minute")
+
+
+def words(viewer: Viewer) -> str:
+    return viewer._page.panel.text.replace("\\", "")
+
+
+def count(viewer: Viewer) -> int:
+    """How many splats are on the page."""
+    node = viewer._page.splats_node
+    return 0 if node is None else len(node.centers)
 
 
 def test_tells_how_many_and_what(viewer: Viewer) -> None:
-    assert viewer._panel.text == "360 Gaussians  \nPSNR 30\\.0 dB"
+    assert words(viewer) == "360 Gaussians  \nPSNR 30.0 dB"
+    assert count(viewer) == 360
     assert viewer.url.startswith("http://127.0.0.1:")
 
 
-def test_update_replaces_what_is_shown(viewer: Viewer) -> None:
-    few = blob((0, 0, 0), (1, 1, 1), 7)
-    viewer.update(few, "step 10")
-    assert len(on_page(viewer).centers) == 7
-    assert viewer._panel.text == "7 Gaussians  \nstep 10"
-    viewer.update(blob((0, 0, 0), (1, 1, 1), 9))
-    assert viewer._panel.text == "9 Gaussians  \nstep 10"  # the words stay until there are others
+def test_update_replaces_what_is_shown(visited: Viewer) -> None:
+    visited.update(blob((0, 0, 0), (1, 1, 1), 7), "step 10")
+    wait_until(lambda: count(visited) == 7)
+    assert words(visited) == "7 Gaussians  \nstep 10"
+    visited.update(blob((0, 0, 0), (1, 1, 1), 9))
+    wait_until(lambda: count(visited) == 9)
+    assert words(visited) == "9 Gaussians  \nstep 10"  # the words stay until there are others
 
 
-def test_page_is_open_before_there_is_a_scene(example: Example) -> None:
+def test_update_takes_a_copy(visited: Viewer) -> None:
+    training = Gaussians(*(t.requires_grad_() for t in blob((0, 0, 0), (1, 1, 1), 7).clone()))
+    with visited._lock:  # nothing can be drawn yet
+        visited.update(training)
+        with torch.no_grad():
+            for tensor in training:
+                tensor.fill_(float("nan"))  # as an optimiser goes on in place
+    wait_until(lambda: count(visited) == 7)
+
+
+def test_nothing_is_drawn_for_nobody(viewer: Viewer, monkeypatch: pytest.MonkeyPatch) -> None:
+    for size in (5, 6, 7):
+        viewer.update(blob((0, 0, 0), (1, 1, 1), size), f"step {size}")
+    threading.Event().wait(0.3)
+    assert count(viewer) == 360
+    let_somebody_in(viewer, monkeypatch)
+    wait_until(lambda: count(viewer) == 7)  # whoever comes sees the latest
+    assert words(viewer) == "7 Gaussians  \nstep 7"
+
+
+def test_page_is_open_before_there_is_a_scene(example: Example, monkeypatch: pytest.MonkeyPatch) -> None:
     with Viewer(port=0) as viewer:
-        assert "Waiting" in viewer._panel.text
+        let_somebody_in(viewer, monkeypatch)
+        assert "Waiting" in words(viewer)
         viewer.show_capture(example.capture)
-        assert len(viewer._frusta) == 4
+        assert len(viewer._page.frusta) == 4
         viewer.update(example.gaussians, "step 1")
-        assert len(on_page(viewer).centers) == 360
-        placed = on_page(viewer).centers.copy()
-        viewer.update(example.gaussians.transform(_shift(3.0)), "step 2")
-        moved = on_page(viewer).centers - placed
-        assert moved[:, 0].min() > 1  # the scene moves; what it is seen from stays
-
-
-def _shift(x: float) -> Any:
-    from firstlight.scene import Similarity
-
-    return Similarity(1.0, torch.eye(3, dtype=torch.float64), torch.tensor([x, 0, 0]).double())
+        wait_until(lambda: count(viewer) == 360)
+        placed = viewer._page.splats_node.centers.copy()
+        moved = Similarity(1.0, torch.eye(3, dtype=torch.float64), torch.tensor([3.0, 0, 0]).double())
+        viewer.update(example.gaussians.transform(moved), "step 2")
+        wait_until(lambda: "step 2" in words(viewer))
+        # The scene has moved; what it is seen from has stayed.
+        assert (viewer._page.splats_node.centers - placed)[:, 0].min() > 1
 
 
 def test_first_gaussians_settle_a_scene_without_cameras(example: Example) -> None:
     with Viewer(port=0) as viewer:
         viewer.update(example.gaussians)
-        assert len(on_page(viewer).centers) == 360
+        wait_until(lambda: count(viewer) == 360)  # the first are drawn ahead, to be ready
+        assert viewer._page.panel._points.disabled and viewer._page.panel._cameras.disabled
 
 
-def test_another_capture_takes_the_place_of_the_first(viewer: Viewer, example: Example) -> None:
-    viewer.show_capture(example.capture.select([1, 2]))
-    assert len(viewer._frusta) == 2
-    assert on_page(viewer) is None  # in the old units, until the next update
-    viewer.update(example.gaussians)
-    assert len(on_page(viewer).centers) == 360
+def test_another_capture_takes_the_place_of_the_first(visited: Viewer, example: Example) -> None:
+    visited.show_capture(example.capture.select([1, 2]))
+    assert len(visited._page.frusta) == 2
+    assert count(visited) == 0  # they were in the old units
+    assert "Waiting" in words(visited)
+    visited.update(example.gaussians)
+    wait_until(lambda: count(visited) == 360)
 
 
-def test_nothing_to_draw_is_no_error(viewer: Viewer, example: Example) -> None:
+def test_nothing_to_draw_is_no_error(visited: Viewer, example: Example) -> None:
     nothing = example.gaussians.select(torch.arange(0))
-    viewer.update(nothing)
-    assert not on_page(viewer).visible
-    viewer.update(example.gaussians)
-    assert on_page(viewer).visible
+    visited.update(nothing)
+    wait_until(lambda: count(visited) == 0)
+    visited.update(example.gaussians)
+    wait_until(lambda: count(visited) == 360)
     with Viewer(nothing, port=0) as empty:
-        assert empty._panel.text == "0 Gaussians"
+        assert words(empty) == "0 Gaussians"
 
 
 def test_sliders_thin_and_resize(viewer: Viewer) -> None:
-    before = on_page(viewer).covariances.copy()
-    viewer._panel._size.value = 2.0
-    viewer._adjust()
-    np.testing.assert_allclose(on_page(viewer).covariances, 4 * before, rtol=2e-2, atol=1e-5)
-    viewer._panel._opacity.value = 0.9
-    viewer._adjust()
-    assert not on_page(viewer).visible  # all are at 0.8
+    before = viewer._page.splats_node.covariances.copy()
+    viewer._page.panel._size.value = 2.0
+    viewer._page.redraw()
+    np.testing.assert_allclose(viewer._page.splats_node.covariances, 4 * before, rtol=2e-2, atol=1e-5)
+    viewer._page.panel._opacity.value = 0.9  # all are at 0.8
+    viewer._page.redraw()
+    assert count(viewer) == 0
+    viewer._page.panel._opacity.value = 0.7
+    viewer._page.redraw()
+    assert count(viewer) == 360
 
 
-def test_boxes_show_and_hide(viewer: Viewer) -> None:
-    frusta = list(viewer._frusta.values())
+def test_boxes_show_and_hide(visited: Viewer) -> None:
+    page = visited._page
+    frusta = list(page.frusta.values())
     assert [frustum.visible for frustum in frusta] == [False, True, True, True]  # one stands in the first
-    assert on_page(viewer).visible and not viewer._points_node.visible
-    viewer._panel._splats.value = False
-    viewer._panel._points.value = True
-    viewer._panel._cameras.value = False
-    viewer._show()
+    assert page.splats_node.visible and not page.points_node.visible
+    page.panel._splats.value = page.panel._cameras.value = False
+    page.panel._points.value = True
+    page.show()
     assert not any(frustum.visible for frustum in frusta)
-    assert not on_page(viewer).visible and viewer._points_node.visible
-    viewer.update(blob((0, 0, 0), (1, 1, 1)))
-    assert not on_page(viewer).visible  # what is hidden stays hidden while it trains
+    assert not page.splats_node.visible and page.points_node.visible
+    visited.update(blob((0, 0, 0), (1, 1, 1), 7))
+    wait_until(lambda: count(visited) == 7)
+    assert not page.splats_node.visible  # what is hidden stays hidden while it trains
 
 
-def test_standing_in_a_camera_hides_its_frustum(viewer: Viewer) -> None:
-    viewer._go_to(None, 2)
-    assert [frustum.visible for frustum in viewer._frusta.values()] == [True, True, False, True]
-    viewer._reset(None)
-    assert [frustum.visible for frustum in viewer._frusta.values()] == [False, True, True, True]
+def test_visitors_are_moved_to_cameras_and_back(viewer: Viewer, example: Example) -> None:
+    client, page = Client(), viewer._page
+    cameras, frame = example.capture.cameras, page.frame
+    assert cameras is not None and frame is not None
+    page.go_to(client, 2)
+    np.testing.assert_allclose(client.camera.position, frame.place(cameras.centers)[2], atol=1e-5)
+    np.testing.assert_allclose(client.camera.fov, 2 * np.arctan(240 / 400))  # the window is wider
+    assert [frustum.visible for frustum in page.frusta.values()] == [True, True, False, True]
+    client.camera.aspect = 0.5
+    page.reset(client)
+    np.testing.assert_array_equal(client.camera.position, frame.first.position)
+    np.testing.assert_allclose(np.tan(client.camera.fov / 2) * 0.5, 320 / 400)  # the window is narrower
+    assert [frustum.visible for frustum in page.frusta.values()] == [False, True, True, True]
 
 
-def test_photos_are_not_decoded_for_nobody(viewer: Viewer, example: Example) -> None:
+def test_photos_are_not_decoded_for_nobody(
+    viewer: Viewer, example: Example, monkeypatch: pytest.MonkeyPatch
+) -> None:
     threading.Event().wait(0.2)
     assert example.decoded == []
-    viewer._visited.set()
-    for _ in range(100):
-        if all(frustum.image is not None for frustum in viewer._frusta.values()):
-            break
-        threading.Event().wait(0.05)
+    let_somebody_in(viewer, monkeypatch)
+    wait_until(lambda: all(frustum.image is not None for frustum in viewer._page.frusta.values()))
     assert sorted(example.decoded) == ["0.jpg", "1.jpg", "2.jpg", "3.jpg"]
-    picture = viewer._frusta[0].image
+    picture = viewer._page.frusta[0].image
     assert picture.shape == (144, 192, 3)
     np.testing.assert_array_equal(picture[0, 0], [255, 255, 0])
 
@@ -133,7 +202,7 @@ def test_frusta_point_where_the_cameras_did(viewer: Viewer, example: Example) ->
 
     cameras = example.capture.cameras
     assert cameras is not None
-    for index, frustum in viewer._frusta.items():
+    for index, frustum in viewer._page.frusta.items():
         rotation = tf.SO3(frustum.wxyz).as_matrix()  # camera → page
         np.testing.assert_allclose(rotation.T, cameras.rotations[index].numpy(), atol=1e-6)
         assert frustum.aspect == pytest.approx(640 / 480)
@@ -156,20 +225,29 @@ def test_thousands_of_cameras_are_thinned(example: Example) -> None:
     assert photos_shown(replace(many, cameras=None)) == []
 
 
+def test_points_that_are_nowhere_are_left_out(example: Example) -> None:
+    points = example.capture.points
+    assert points is not None
+    points.xyz[:100] = float("nan")
+    with Viewer(example.gaussians, example.capture, port=0) as viewer:
+        assert viewer._page.points_node.points.shape == (260, 3)
+        assert np.isfinite(viewer._page.points_node.points).all()
+
+
 def test_background_of_the_data_is_taken(example: Example) -> None:
     white = replace(example.capture, background=(1.0, 1.0, 1.0))
     with Viewer(example.gaussians, white, port=0) as viewer:
-        assert viewer._panel.background == (255, 255, 255)
+        assert viewer._page.panel.background == (255, 255, 255)
 
 
-def test_many_threads_may_update(viewer: Viewer, example: Example) -> None:
+def test_many_threads_may_update(visited: Viewer) -> None:
     errors: list[BaseException] = []
 
-    def train(count: int) -> None:
+    def train(size: int) -> None:
         try:
             for step in range(10):
-                viewer.update(blob((0, 0, 0), (1, 0, 0), count + step), f"step {step}")
-                viewer._adjust()
+                visited.update(blob((0, 0, 0), (1, 0, 0), size + step), f"step {step}")
+                visited._while_open(visited._page.redraw)
         except BaseException as error:
             errors.append(error)
 
@@ -179,7 +257,7 @@ def test_many_threads_may_update(viewer: Viewer, example: Example) -> None:
     for thread in threads:
         thread.join()
     assert not errors
-    assert len(on_page(viewer).centers) in {100 * i + 9 for i in range(4)}
+    wait_until(lambda: words(visited).endswith("step 9") and count(visited) in {9, 109, 209, 309})
 
 
 def test_after_closing_nothing_happens(example: Example) -> None:
@@ -190,22 +268,28 @@ def test_after_closing_nothing_happens(example: Example) -> None:
     waiting.join(timeout=5)
     assert not waiting.is_alive()
     viewer.close()
-    viewer.update(example.gaussians, "late")
-    viewer.show_capture(example.capture)
-    viewer._go_to(None, 1)
-    viewer._reset(None)
-    viewer._adjust()
-    viewer._show()
+    viewer.update(example.gaussians.select(torch.arange(3)), "late")
+    viewer.show_capture(example.capture.select([0]))
+    viewer._while_open(lambda: pytest.fail("a visitor after the end"))
+    assert len(viewer._page.frusta) == 4 and count(viewer) == 360
 
 
-def test_ctrl_c_closes(example: Example, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_ends_the_threads(example: Example) -> None:
+    before = threading.active_count()
+    with Viewer(example.gaussians, example.capture, port=0):
+        assert threading.active_count() > before
+    wait_until(lambda: threading.active_count() <= before)
+
+
+def test_ctrl_c_closes(monkeypatch: pytest.MonkeyPatch) -> None:
     viewer = Viewer(port=0)
 
     def interrupt(timeout: float) -> bool:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(viewer._closed, "wait", interrupt)
-    viewer.wait()
+    with monkeypatch.context() as patch:
+        patch.setattr(viewer._closed, "wait", interrupt)
+        viewer.wait()
     assert viewer._closed.is_set()
 
 
@@ -213,9 +297,3 @@ def test_names_are_no_markup() -> None:
     assert as_markdown("![x](/etc/passwd) <img src=x>") == (
         "\\!\\[x\\]\\(\\/etc\\/passwd\\) \\<img src\\=x\\>"
     )
-
-
-def test_gaussians_of_a_fit_are_shown(viewer: Viewer, example: Example) -> None:
-    training = Gaussians(*(tensor.requires_grad_() for tensor in example.gaussians.clone()))
-    viewer.update(training)
-    assert len(on_page(viewer).centers) == 360

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from firstlight.poses import upright
 from firstlight.scene import Cameras, Capture, Gaussians, Similarity
 
 Vector = npt.NDArray[np.float64]  # [3]
@@ -20,6 +21,8 @@ Vector = npt.NDArray[np.float64]  # [3]
 LOOK_DISTANCE = 4.0
 SAMPLE = 20_000  # positions that decide where to look; more change nothing
 FOV_WITHOUT_CAMERA = math.radians(60)
+STEEPEST = math.radians(15)  # between the view and the vertical
+SLANT = math.radians(40)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +59,7 @@ class Frame:
 
 def fields_of_view(cameras: Cameras, index: int) -> tuple[float, float]:
     """Horizontal and vertical field of view in radians, as a pinhole camera would have them."""
-    if cameras.model != "pinhole" and cameras.model != "fisheye":
+    if cameras.model not in ("pinhole", "fisheye"):
         return FOV_WITHOUT_CAMERA, FOV_WITHOUT_CAMERA
     K = cameras.Ks[index].double()
     sizes = float(cameras.width[index]), float(cameras.height[index])
@@ -67,9 +70,8 @@ def fields_of_view(cameras: Cameras, index: int) -> tuple[float, float]:
 def frame_scene(gaussians: Gaussians | None, capture: Capture | None) -> Frame:
     """Look as the first camera did at what lies in the middle of its picture; without one, at everything."""
     positions = _positions(gaussians, capture)
-    cameras = None if capture is None else capture.cameras
-    if cameras is not None and len(cameras):
-        return _from_first_camera(cameras, positions)
+    if capture is not None and capture.cameras is not None and len(capture.cameras):
+        return _from_first_camera(capture, capture.cameras, positions)
     return _from_outside(positions)
 
 
@@ -86,20 +88,21 @@ def _positions(gaussians: Gaussians | None, capture: Capture | None) -> Tensor:
     return means[::step].double().cpu()
 
 
-def _from_first_camera(cameras: Cameras, positions: Tensor) -> Frame:
-    rotations, centers = cameras.rotations.double().cpu(), cameras.centers.double().cpu()
-    center, forward = centers[0], rotations[0, 2]
+def _from_first_camera(capture: Capture, cameras: Cameras, positions: Tensor) -> Frame:
+    rotation, center = cameras.rotations[0].double().cpu(), cameras.centers[0].double().cpu()
+    forward, up = rotation[2], _up(capture)
     depth = _depth_in_view(cameras, positions)
     if depth is None:
         depth = cameras.extent if cameras.extent > 0 else 1.0
     scale = LOOK_DISTANCE / depth
     to_page = Similarity(scale, torch.eye(3, dtype=torch.float64), -scale * (center + depth * forward))
-    fov_x, fov_y = fields_of_view(cameras, 0)
-    up = _common_up(rotations)
-    return Frame(
-        to_page,
-        Viewpoint(-LOOK_DISTANCE * forward.numpy(), np.zeros(3), up.numpy(), fov_x, fov_y),
-    )
+    if abs(float(forward @ up)) > math.cos(STEEPEST):
+        # From straight above (or below) one cannot orbit: stand back from what is at the top of the photo.
+        ahead = -rotation[1] + (rotation[1] @ up) * up
+        straight = torch.sign(forward @ up) * up
+        forward = math.sin(SLANT) * ahead / ahead.norm() + math.cos(SLANT) * straight
+    position = -LOOK_DISTANCE * forward.numpy()
+    return Frame(to_page, Viewpoint(position, np.zeros(3), up.numpy(), *fields_of_view(cameras, 0)))
 
 
 def _depth_in_view(cameras: Cameras, positions: Tensor) -> float | None:
@@ -112,15 +115,12 @@ def _depth_in_view(cameras: Cameras, positions: Tensor) -> float | None:
     return float(seen.median()) if len(seen) >= 10 else None
 
 
-def _common_up(rotations: Tensor) -> Tensor:
-    """The mean upward direction of cameras [C, 3, 3]; the first one's where that says nothing."""
-    up: Tensor = -rotations[:, 1].mean(0)
-    first: Tensor = -rotations[0, 1]
-    length = float(up.norm())
-    # Photos taken with the phone turned every way, or a mean that the first camera looks along.
-    if length < 0.2 or abs(float(up @ rotations[0, 2])) / length > 0.95:
-        return first
-    return up / length
+def _up(capture: Capture) -> Tensor:
+    """What is up for these photos [3]: ``poses.upright`` decides."""
+    still, turned = capture.cameras, upright(replace(capture, points=None)).cameras
+    assert still is not None and turned is not None
+    turn = turned.rotations[0].double().cpu().mT @ still.rotations[0].double().cpu()
+    return torch.nn.functional.normalize(-turn[1], dim=0)  # upright scenes have y pointing down
 
 
 def _from_outside(positions: Tensor) -> Frame:

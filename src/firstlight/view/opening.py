@@ -13,6 +13,7 @@ import torch
 
 from firstlight.errors import InputError
 from firstlight.files import load_gaussians
+from firstlight.poses import load_placed
 from firstlight.scene import Cameras, Capture, Photo, Picture
 from firstlight.view.frame import FOV_WITHOUT_CAMERA
 from firstlight.view.viewer import Viewer
@@ -38,7 +39,7 @@ def open_scene(path: str | Path, *, port: int = 8080) -> Viewer:
         )
     about = _read_json(path / "run.json")
     poses = _read_json(path / "poses.json")
-    capture = _capture(poses, _Originals(about.get("photos")))
+    capture = _capture(path, poses, _Originals(about.get("photos")))
     return Viewer(load_gaussians(scene), capture, title=title, text=_numbers(about), port=port)
 
 
@@ -69,8 +70,18 @@ class _Originals:
         return decode
 
 
-def _capture(poses: dict[str, Any], originals: _Originals) -> Capture | None:
-    """The photos of ``poses.json`` that have a place; None when there are none, or when it is damaged."""
+def _capture(run: Path, poses: dict[str, Any], originals: _Originals) -> Capture | None:
+    """The photos of a run that have a place, with sparse points where there are any; None without poses."""
+    capture = _from_json(poses, originals)
+    if capture is None:
+        return None
+    try:
+        return load_placed(run, capture).capture
+    except InputError:  # the words are enough, but for the points
+        return capture
+
+
+def _from_json(poses: dict[str, Any], originals: _Originals) -> Capture | None:
     try:
         placed = [photo for photo in poses.get("photos", []) if photo["placed"]]
         cameras = Cameras(
@@ -84,15 +95,15 @@ def _capture(poses: dict[str, Any], originals: _Originals) -> Capture | None:
             for p in placed
         ]
         capture = Capture(photos, "run folder", cameras)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
     usable = cameras.viewmats.isfinite().all() and cameras.Ks.isfinite().all()
     return capture if placed and bool(usable) else None
 
 
 def _intrinsics(photo: dict[str, Any]) -> list[list[float]]:
-    """K of an entry, or that of an ordinary lens where it has none (panoramas)."""
-    if photo.get("K") is not None:
+    """K of an entry, or that of an ordinary lens where it has none of use (panoramas)."""
+    if photo.get("K") is not None and photo.get("model") in (None, "pinhole", "fisheye"):
         return [[float(number) for number in row] for row in photo["K"]]
     width, height = float(photo["width"]), float(photo["height"])
     focal = max(width, height) / (2 * math.tan(FOV_WITHOUT_CAMERA / 2))

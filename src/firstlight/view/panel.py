@@ -33,6 +33,7 @@ class Panel:
         with gui.add_folder("Help", expand_by_default=False):
             gui.add_markdown(HELP)
         self._photos: dict[str, int] = {}
+        self.offer(points=False, cameras=False)
 
     @property
     def text(self) -> str:
@@ -72,6 +73,11 @@ class Panel:
     @background.setter
     def background(self, colour: tuple[int, int, int]) -> None:
         self._background.value = colour
+
+    def offer(self, *, points: bool, cameras: bool) -> None:
+        """Let visitors ask only for what there is."""
+        self._points.disabled = not points
+        self._cameras.disabled = self._photo.disabled = not cameras
 
     def name_photos(self, names: Mapping[int, str]) -> None:
         """Which photos one can go to: index → name."""
