@@ -123,7 +123,7 @@ def _plan(
         k_, e, d = records[base + 8], records[base + 9], records[base + 10]
         place = kept * PLAN
         plan[place] = base
-        busy = False
+        covered = 0
         for half in range(2):
             low, high = np.float32(8 * half) - gx, np.float32(8 * half + 7) - gx
             begin, end = np.int32(0), np.int32(-1)
@@ -132,8 +132,9 @@ def _plan(
                 begin, end = _rows(gy, k_, e, d, _clamp(-lowest, low, high), _clamp(lowest, low, high), rows)
             plan[place + 1 + 2 * half] = begin
             plan[place + 2 + 2 * half] = end
-            busy = busy or begin <= end
-        if busy:
+            here: Any = max(end - begin + 1, 0)
+            covered += here
+        if covered > 0:
             kept += 1
     return kept
 

@@ -21,7 +21,7 @@ class _Series(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, v: Tensor) -> Tensor:
-        (value,) = ctx.saved_tensors
+        value: Tensor = ctx.saved_tensors[0]
         return v * value
 
 
