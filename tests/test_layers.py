@@ -86,7 +86,7 @@ def test_imports_go_downwards(path: Path) -> None:
     ("name", "source", "bad"),
     [
         ("scene/cameras.py", "from firstlight.render import rasterization", 1),
-        ("scene/cameras.py", "def f():\n    import firstlight.fit.loop", 1),
+        ("scene/cameras.py", "def f():\n    import firstlight.fitting.loop", 1),
         ("starts/new.py", "from firstlight.density import Mcmc", 1),
         ("starts/new.py", "from firstlight import pipeline, errors", 1),
         ("starts/new.py", "from firstlight.nowhere import something", 1),

@@ -73,7 +73,11 @@ def fit(
         raise InputError(f"{steps} steps: expected at least 1.")
     if max_size < 16:
         raise InputError(f"Photos of {max_size} pixels: expected a --max-size of at least 16.")
-    held = hold_out if isinstance(hold_out, str) else tuple(hold_out)
+    held: HoldOut | tuple[str, ...]
+    if hold_out == "every8" or hold_out == "none":
+        held = hold_out
+    else:
+        held = (hold_out,) if isinstance(hold_out, str) else tuple(hold_out)
     name = recipe if isinstance(recipe, str) else recipe.name
     options = Options(name, views, steps, max_size, held, seed)
     parts = _parts(recipe, options)
