@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from firstlight.density._langevin import displaced
-from firstlight.density.strategy import Refinement, State, Trainable, due, interval, logit
+from firstlight.density.strategy import PAPER_STEPS, Refinement, State, Trainable, due, interval, logit
 from firstlight.scene import Gaussians
 
 MAX_COPIES = 50  # of one Gaussian at once: the sum below alternates in sign and loses digits
@@ -82,7 +82,7 @@ class Mcmc:
 
     def _factor(self, steps: int) -> float:
         """Growth of one refinement; at most doubling, so that a copy is seldom the copy of a copy."""
-        wanted = self.every * steps / 30_000
+        wanted = self.every * steps / PAPER_STEPS
         return float(min((1 + self.growth) ** (interval(self.every, steps) / wanted), 2.0))
 
     def _shared(self, gaussians: Gaussians, sources: Tensor) -> Gaussians:
