@@ -37,7 +37,7 @@ def fit(
     recipe: str = "default",
     views: int | None = None,
     steps: int | None = None,
-    max_size: int = 1008,
+    max_size: int = 640,
     hold_out: Literal["every8", "none"] = "every8",
     seed: int = 0,
     resume: bool = False,

@@ -42,7 +42,7 @@ class Options:
     recipe: str = "default"
     views: int | None = None
     steps: int | None = None
-    max_size: int = 1008
+    max_size: int = 640
     hold_out: HoldOut | tuple[str, ...] = "every8"
     seed: int = 0
 
@@ -54,7 +54,7 @@ def fit(
     out: str | Path | None = None,
     views: int | None = None,
     steps: int | None = None,
-    max_size: int = 1008,
+    max_size: int = 640,
     hold_out: HoldOut | Sequence[str] = "every8",
     seed: int = 0,
     checkpoint_seconds: float = 60.0,
