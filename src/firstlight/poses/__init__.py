@@ -2,6 +2,7 @@
 
 from firstlight.poses._estimate import estimate as estimate
 from firstlight.poses._estimate import given as given
+from firstlight.poses._files import PLACED_FILE as PLACED_FILE
 from firstlight.poses._files import load_placed as load_placed
 from firstlight.poses._files import save_placed as save_placed
 from firstlight.poses._files import save_poses as save_poses

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -62,24 +63,41 @@ def extract(photo: Photo, sift: Sift) -> Features:
         larger = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
         rgb = np.asarray(larger, np.uint8)
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    detector = cv2.SIFT.create(sift.count, 3, sift.contrast, 10, 1.6, cv2.CV_32F, True)
-    keypoints, descriptors = detector.detectAndCompute(grey, None)
+    height, width = grey.shape
+    detector = cv2.SIFT.create(0, 3, sift.contrast, 10, 1.6, cv2.CV_32F, True)
+    keypoints = _chosen(detector.detect(grey, None), mask, width, height, sift.count)
     if not keypoints:
         return _none()
+    keypoints, descriptors = detector.compute(grey, keypoints)
     xy = np.array([k.pt for k in keypoints], np.float32) + 0.5  # OpenCV counts from the first pixel's centre
-    height, width = grey.shape
-    row = np.clip(xy[:, 1].astype(int), 0, height - 1)
-    column = np.clip(xy[:, 0].astype(int), 0, width - 1)
-    keep = np.ones(len(xy), bool)
-    if mask is not None:
-        keep = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)[row, column] > 0
-    # Lexicographic, so that the order does not hang on how OpenCV's threads took turns.
-    size = np.array([k.size for k in keypoints], np.float32)
-    angle = np.array([k.angle for k in keypoints], np.float32)
-    order = np.lexsort((angle, xy[:, 1], xy[:, 0], -size))
-    order = order[keep[order]]
+    column, row = _pixels(xy, width, height)
     to_photo = np.array([photo.width / width, photo.height / height], np.float32)
-    return Features(xy[order] * to_photo, root_sift(descriptors[order]), rgb[row, column][order])
+    return Features(xy * to_photo, root_sift(descriptors), rgb[row, column])
+
+
+def _chosen(
+    keypoints: Sequence[cv2.KeyPoint],
+    mask: npt.NDArray[np.uint8] | None,
+    width: int,
+    height: int,
+    count: int,
+) -> list[cv2.KeyPoint]:
+    """Those on kept pixels, of the largest scale: they are found again more often than the contrastful."""
+    if mask is not None and keypoints:
+        xy = np.array([k.pt for k in keypoints], np.float32) + 0.5
+        column, row = _pixels(xy, width, height)
+        keep = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)[row, column] > 0
+        keypoints = [k for k, kept in zip(keypoints, keep.tolist(), strict=True) if kept]
+    # By everything, so that the order does not hang on how OpenCV's threads took turns.
+    return sorted(keypoints, key=lambda k: (-k.size, k.pt, k.angle))[:count]
+
+
+def _pixels(
+    xy: npt.NDArray[np.float32], width: int, height: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Column and row that points [N, 2] fall on."""
+    whole = np.floor(xy).astype(np.int64)
+    return np.clip(whole[:, 0], 0, width - 1), np.clip(whole[:, 1], 0, height - 1)
 
 
 def root_sift(descriptors: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:

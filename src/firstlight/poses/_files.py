@@ -18,6 +18,7 @@ from firstlight.scene import CameraModel, Cameras, Capture, Points, SetAside
 
 _CAMERAS = ("viewmats", "Ks", "width", "height", "distortion")
 _POINTS = ("xyz", "rgb", "error", "track_point", "track_photo")
+PLACED_FILE = "poses.safetensors"
 _FORMAT = "firstlight poses 1"
 _CONVENTION = (
     "viewmat: world to camera, OpenCV axes (x right, y down, z forward); K in pixels, pixel centres at +0.5; "
@@ -73,7 +74,7 @@ def save_placed(folder: Path, placed: Placed) -> None:
         "set_aside": [asdict(one) for one in placed.capture.set_aside],
     }
     present = {name: tensor.contiguous() for name, tensor in tensors.items() if tensor is not None}
-    with atomic_write(folder / "poses.safetensors") as temporary:
+    with atomic_write(folder / PLACED_FILE) as temporary:
         save_file(present, temporary, metadata={"about": json.dumps(about)})
     save_poses(folder / "poses.json", placed)
 
@@ -84,7 +85,7 @@ def load_placed(folder: Path, capture: Capture) -> Placed:
     InputError when the file is missing or broken, or when a photo that was placed is not in the capture or
     has another size.
     """
-    path = folder / "poses.safetensors"
+    path = folder / PLACED_FILE
     about, tensors = _read(path)
     by_name = {photo.name: photo for photo in capture.photos}
     missing = [name for name in about["names"] if name not in by_name]

@@ -21,7 +21,7 @@ from firstlight.poses._mapping import (
     write_database,
 )
 from firstlight.poses._pairs import Links, link_photos
-from firstlight.poses._placed import Placed
+from firstlight.poses._placed import Placed, Verdict
 from firstlight.poses._quiet import quiet
 from firstlight.poses._verdicts import MIN_OBSERVATIONS, refusal, verdicts
 from firstlight.progress import Progress, Stage
@@ -62,9 +62,9 @@ class Attempt:
 def structure_from_motion(capture: Capture, *, seed: int, progress: Progress) -> Placed:
     """SIFT, two-view geometry, and pycolmap's mappers on a ladder of ever smaller demands.
 
-    The rungs: incremental mapping (Schönberger 2016) with COLMAP's demands; global mapping (Pan 2024), which
-    places photos that have only weak links each but many of them; incremental mapping with half of the
-    demands; for few photos, all of it again with more features. The first that places every photo ends it;
+    The rungs: incremental mapping (Schönberger 2016) with COLMAP's demands, then with half of them; global
+    mapping (Pan 2024), less exact, which places photos that have only weak links each but many of them; for
+    few photos, all of it again with more features. The first that places every photo ends it;
     otherwise the one that placed most is kept.
     """
     with quiet():
@@ -77,7 +77,7 @@ def structure_from_motion(capture: Capture, *, seed: int, progress: Progress) ->
         best = _climb(photos, seed, progress)
         if not best.models:
             raise refusal(best.evidence.photos, best.evidence.features, best.evidence.links)
-        placed = _finish(replace(capture, photos=photos, set_aside=capture.set_aside + aside), best)
+        placed = _finish(replace(capture, photos=photos), best, aside)
     progress.note(f"{len(placed.capture)} of {len(photos)} photos placed ({placed.method})")
     return placed
 
@@ -116,8 +116,8 @@ def _attempts(evidence: Evidence, words: str, seed: int, progress: Progress) -> 
     """The mappers on one set of features, the demanding ones first."""
     rungs: list[tuple[str, Demands | None]] = [
         ("incremental mapping", STRICT),
-        ("global mapping", None),
         ("incremental mapping, relaxed", RELAXED),
+        ("global mapping", None),
     ]
     for how, demands in rungs:
         with progress.stage("Placing photos", len(evidence.photos)) as stage:
@@ -149,13 +149,13 @@ def trusted(models: list[pycolmap.Reconstruction]) -> list[pycolmap.Reconstructi
     return sorted(rest, key=lambda model: (-model.num_reg_images(), -model.num_points3D()))
 
 
-def _finish(capture: Capture, best: Attempt) -> Placed:
+def _finish(capture: Capture, best: Attempt, other_kind: list[SetAside]) -> Placed:
     model, evidence = best.models[0], best.evidence
     colour_points(model, evidence.features)
     found = verdicts(best.models, evidence.photos, evidence.features, evidence.links)
     index = [i for i, verdict in enumerate(found) if verdict.placed]
     cameras, points = read_reconstruction(model, [evidence.photos[i].name for i in index])
-    left_out = [SetAside(v.name, v.reason) for v in found if not v.placed]
+    left_out = [SetAside(v.name, v.reason) for v in found if not v.placed] + other_kind
     placed = replace(
         capture,
         photos=[evidence.photos[i] for i in index],
@@ -163,4 +163,4 @@ def _finish(capture: Capture, best: Attempt) -> Placed:
         points=points,
         set_aside=capture.set_aside + left_out,
     )
-    return Placed(placed, found, best.how)
+    return Placed(placed, found + [Verdict(one.name, False, one.reason) for one in other_kind], best.how)

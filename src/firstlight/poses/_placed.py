@@ -27,7 +27,7 @@ class Placed:
     """The photos that could be placed, and a verdict on each that was given."""
 
     capture: Capture  # of the placed photos: cameras with distortion, points with tracks
-    verdicts: list[Verdict]  # in the order of the photos that were given
+    verdicts: list[Verdict]  # one for each photo that was given, in their order; those of another kind last
     method: str  # how it was done, in words
 
 
