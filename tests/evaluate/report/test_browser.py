@@ -24,6 +24,7 @@ def opened(page: Any, run: Path) -> tuple[list[str], list[str]]:
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda message: complaints.append(message.text))
     outside = watch_requests(page)
+    page.set_default_timeout(120_000)  # drawn in software, maybe beside other work
     page.goto(write_report(run).as_uri())
     page.wait_for_function(
         "[...document.querySelectorAll('.frame img')].every(i => i.complete && i.naturalWidth)"

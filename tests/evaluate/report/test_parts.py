@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
 
 from firstlight.evaluate.report import words
 from firstlight.evaluate.report.cameras import layout, up_direction
 from firstlight.evaluate.report.curves import bins, ticks
 from firstlight.evaluate.report.details import flattened
-from firstlight.evaluate.report.folder import matrix, number
-from firstlight.evaluate.report.gallery import picture_size, spread
+from firstlight.evaluate.report.folder import matrix, number, read_run_folder
+from firstlight.evaluate.report.gallery import held_out_names, picture_size, spread
 from firstlight.evaluate.report.headline import title
 from firstlight.evaluate.report.markup import element, join
+from tests.evaluate.report.folders import read, run_folder, write
 
 
 def test_markup_escapes_what_is_not_markup():
@@ -164,3 +166,40 @@ def test_points_that_are_none_are_skipped():
     assert found is not None
     np.testing.assert_array_equal(found.colors, [[255, 0, 0], [255, 0, 0]])
     assert layout({"photos": [{"name": "x", "placed": False, "viewmat": np.eye(4).tolist()}]}) is None
+
+
+def test_panoramas_are_held_out_with_their_faces():
+    run = {"split": {"test": ["a/p.jpg/front.jpg", "a/p.jpg/left.jpg", "q.jpg", 7]}}
+    assert {"a/p.jpg", "q.jpg"} <= held_out_names(run) and "a/q.jpg" not in held_out_names(run)
+    assert held_out_names({"split": {"test": "q.jpg"}}) == set()
+
+
+def test_a_panorama_is_a_level_diamond():
+    found = layout(
+        {"photos": [{"name": "p", "viewmat": np.eye(4).tolist(), "K": None, "model": "equirectangular"}]}
+    )
+    assert found is not None
+    np.testing.assert_allclose(found.cameras[0].corners[:, 1], 0)
+    np.testing.assert_allclose(found.cameras[0].corners.mean(0), 0)
+
+
+def test_points_come_from_beside_the_poses(tmp_path):
+    run = run_folder(tmp_path / "run", ["one.jpg"], steps=2)
+    poses = read(run, "poses.json")
+    del poses["points"]
+    write(run, "poses.json", poses)
+    path = run / "poses.safetensors"
+
+    def points() -> list[list[float]]:
+        found = read_run_folder(run).poses
+        assert found is not None
+        return found["points"]
+
+    assert points() == []
+    xyz, rgb = np.arange(15_000.0).reshape(5000, 3), np.full((5000, 3), 9, np.uint8)
+    save_file({"points.xyz": xyz, "points.rgb": rgb}, path)
+    assert 2000 <= len(points()) <= 4000 and points()[1] == [6, 7, 8, 9, 9, 9]
+    save_file({"points.xyz": xyz[:, :2].copy(), "points.rgb": rgb}, path)
+    assert points() == []
+    path.write_bytes(b"no such file format")
+    assert points() == []

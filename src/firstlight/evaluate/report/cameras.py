@@ -8,14 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from firstlight.evaluate.report.folder import Table, matrix, number, tables, text
+from firstlight.evaluate.report.folder import MAX_POINTS, Table, matrix, number, tables, text
 from firstlight.evaluate.report.markup import Html, element
 
 Array = npt.NDArray[np.float64]
 
 WIDTH, HEIGHT, MARGIN = 540.0, 400.0, 18.0
-MAX_POINTS = 2000
 LEVELS = 6  # a colour channel of a point (0, 51 … 255), so that points of one colour share a path
+
+
+# A panorama looks everywhere: a level diamond in place of a frustum.
+ALL_AROUND = np.array([[0.7, 0, 0], [0, 0, 0.7], [-0.7, 0, 0], [0, 0, -0.7]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +83,8 @@ def _camera(entry: Table) -> Camera | None:
     fx, fy, cx, cy = _lens(K, width, height)
     pixels = np.array([[0, 0], [width, 0], [width, height], [0, height]])
     rays = np.concatenate([(pixels - [cx, cy]) / [fx, fy], np.ones((4, 1))], 1)  # [4, 3]
+    if entry.get("model") == "equirectangular":
+        rays = ALL_AROUND
     return Camera(text(entry.get("name")), -rotation.T @ pose[:3, 3], rotation, rays @ rotation)
 
 

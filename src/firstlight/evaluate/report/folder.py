@@ -7,10 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
 from firstlight.errors import InputError
+from firstlight.poses import PLACED_FILE
 
 Table = dict[str, Any]
 
+MAX_POINTS = 2000  # of a map
 LARGEST = 1e30  # beyond it, drawing would overflow
 
 
@@ -124,4 +129,18 @@ def _read_poses(path: Path, remarks: list[str]) -> Table | None:
     except (OSError, ValueError, RecursionError):
         remarks.append("poses.json cannot be read, so there is no map of the cameras.")
         return None
-    return table(poses)
+    return {"points": _read_points(path.with_name(PLACED_FILE))} | table(poses)
+
+
+def _read_points(path: Path) -> list[list[float]]:
+    """About ``MAX_POINTS`` of the sparse points kept beside the poses, as x y z r g b."""
+    try:
+        with safe_open(path, framework="np") as file:
+            xyz, rgb = file.get_tensor("points.xyz"), file.get_tensor("points.rgb")
+    except (OSError, SafetensorError):
+        return []  # poses given from elsewhere have none: the map shows the cameras alone
+    if xyz.ndim != 2 or xyz.shape[1] != 3 or xyz.shape != rgb.shape:
+        return []
+    every = slice(None, None, max(1, len(xyz) // MAX_POINTS))
+    rows: list[list[float]] = np.concatenate([xyz[every], rgb[every]], 1).tolist()
+    return rows

@@ -23,6 +23,13 @@ def judged_photos(run: Table) -> tuple[list[Table], bool]:
     return held or entries, bool(held)
 
 
+def held_out_names(run: Table) -> set[str]:
+    """Names of ``split.test``, and those of the panoramas that faces among them were cut from."""
+    test = table(run.get("split")).get("test")
+    names = {name for name in test if isinstance(name, str)} if isinstance(test, list) else set()
+    return names | {name.rpartition("/")[0] for name in names}
+
+
 def gallery(folder: RunFolder, judged: list[Table], held_out: bool) -> Html | None:
     """The section with every photo; None where there is none."""
     if not judged:

@@ -14,8 +14,8 @@ from firstlight.evaluate.report.details import (
     settings_section,
     time_section,
 )
-from firstlight.evaluate.report.folder import RunFolder, read_run_folder, table
-from firstlight.evaluate.report.gallery import gallery, judged_photos
+from firstlight.evaluate.report.folder import RunFolder, read_run_folder
+from firstlight.evaluate.report.gallery import gallery, held_out_names, judged_photos
 from firstlight.evaluate.report.headline import headline, title
 from firstlight.evaluate.report.markup import Html, element, join
 from firstlight.files.atomic import atomic_write
@@ -42,13 +42,11 @@ def write_report(run: Path) -> Path:
 def render_page(folder: RunFolder) -> str:
     """The page as text."""
     judged, held_out = judged_photos(folder.run)
-    test = table(folder.run.get("split")).get("test")
-    held_names = {name for name in test if isinstance(name, str)} if isinstance(test, list) else set()
     body = [
         headline(folder, judged, held_out),
         gallery(folder, judged, held_out),
         progress_section(folder.metrics),
-        map_section(folder.poses, held_names),
+        map_section(folder.poses, held_out_names(folder.run)),
         time_section(folder.run),
         aside_section(folder),
         settings_section(folder.run),
