@@ -63,7 +63,7 @@ def strips_of(width: int) -> int:
     return -(-3 * width // _STRIP)
 
 
-@njit(fastmath=_FAST, error_model="numpy", cache=True)
+@njit(fastmath=_FAST, error_model="numpy")
 def _load(rendered: Floats, photo: Bytes, mask: Bytes, row: int, first: int, x: Floats, y: Floats) -> None:
     """One row of both pictures from float ``first - _HALO`` on; 0 outside of picture and mask."""
     begin = max(0, first - _HALO)
@@ -83,14 +83,14 @@ def _load(rendered: Floats, photo: Bytes, mask: Bytes, row: int, first: int, x: 
                 y[at : at + 3] = 0
 
 
-@njit(fastmath=_FAST, error_model="numpy", cache=True)
+@njit(fastmath=_FAST, error_model="numpy")
 def _load_keep(mask: Bytes, row: int, first: int, keep: Floats, width: int) -> None:
     """1 where the mask keeps a float of this row of the strip, 0 elsewhere."""
     for i in range(width):
         keep[i] = np.float32(mask[row, (first + i) // 3] >= KEEP_FROM)
 
 
-@njit(fastmath=_FAST, error_model="numpy", cache=True)
+@njit(fastmath=_FAST, error_model="numpy")
 def _blur_along(padded: Floats, out: Floats, width: int) -> None:
     """Blur a padded row of pixels."""
     for i in range(width):
@@ -104,7 +104,7 @@ def _blur_along(padded: Floats, out: Floats, width: int) -> None:
         )
 
 
-@njit(fastmath=_FAST, error_model="numpy", cache=True)
+@njit(fastmath=_FAST, error_model="numpy")
 def _blur_down(ring: Floats, top: int, out: Floats, width: int) -> None:
     """Blur one plane of a ring across its 11 rows, of which slot ``top`` holds the topmost.
 
@@ -130,7 +130,7 @@ def _blur_down(ring: Floats, top: int, out: Floats, width: int) -> None:
         )
 
 
-@njit(fastmath=_FAST, error_model="numpy", cache=True)
+@njit(fastmath=_FAST, error_model="numpy")
 def _push_moments(x: Floats, y: Floats, product: Floats, slot: Floats, width: int) -> None:
     """Blur the four moments of a row into one slot of the ring."""
     padded = width + 2 * _HALO
@@ -144,22 +144,7 @@ def _push_moments(x: Floats, y: Floats, product: Floats, slot: Floats, width: in
     _blur_along(product, slot[3 * _STRIP :], width)
 
 
-@njit(fastmath=_FAST, error_model="numpy", cache=True)
-def _ssim_row(moments: Floats, keep: Floats, width: int) -> np.float32:
-    """The sum of SSIM over a row."""
-    total = np.float32(0)
-    for i in range(width):
-        mx, my = moments[i], moments[_STRIP + i]
-        xy, squares = mx * my, mx * mx + my * my
-        a = _TWO * xy + _C1
-        b = _TWO * (moments[3 * _STRIP + i] - xy) + _C2
-        c = squares + _C1
-        d = moments[2 * _STRIP + i] - squares + _C2
-        total += keep[i] * (a * b) / (c * d)
-    return total
-
-
-@njit(fastmath=_FAST, error_model="numpy", cache=True)
+@njit(fastmath=_FAST, error_model="numpy")
 def _partials_row(moments: Floats, keep: Floats, width: int, partials: Floats) -> np.float32:
     """The sum of SSIM over a row, and its derivatives by mean x, mean x² + y² and mean xy."""
     total = np.float32(0)
@@ -181,12 +166,55 @@ def _partials_row(moments: Floats, keep: Floats, width: int, partials: Floats) -
     return total
 
 
-@njit(fastmath=_FAST, error_model="numpy", cache=True)
+@njit(fastmath=_FAST, error_model="numpy")
 def _l1_row(x: Floats, y: Floats, width: int) -> np.float32:
     total = np.float32(0)
     for i in range(width):
         total += abs(x[_HALO + i] - y[_HALO + i])
     return total
+
+
+@njit(fastmath=_FAST, error_model="numpy")
+def _compare_strip(
+    rendered: Floats,
+    photo: Bytes,
+    mask: Bytes,
+    begin: int,
+    end: int,
+    strip: int,
+    partials: Floats,
+    l1_sums: Sums,
+    ssim_sums: Sums,
+) -> None:
+    """The first sweep over rows ``begin`` to ``end`` of one strip."""
+    height, floats = rendered.shape
+    first = strip * _STRIP
+    width = min(_STRIP, floats - first)
+    x, y = np.zeros(_PADDED, np.float32), np.zeros(_PADDED, np.float32)
+    product, keep = np.zeros(_PADDED, np.float32), np.ones(_STRIP, np.float32)
+    ring, moments = np.zeros(TAPS * _RING_ROW, np.float32), np.zeros(_RING_ROW, np.float32)
+    out = np.zeros(_PARTIALS * _STRIP, np.float32)
+    for row in range(begin - RADIUS, end + RADIUS):
+        at = (row + TAPS) % TAPS * _RING_ROW
+        if 0 <= row < height:
+            _load(rendered, photo, mask, row, first, x, y)
+            _push_moments(x, y, product, ring[at:], width)
+            if begin <= row < end:
+                l1_sums[row, strip] = _l1_row(x, y, width)
+        else:
+            ring[at : at + _RING_ROW] = 0
+        middle = row - RADIUS
+        if middle < begin:
+            continue
+        for plane in range(_MOMENTS):
+            _blur_down(ring[plane * _STRIP :], (row + 1) % TAPS, moments[plane * _STRIP :], width)
+        if mask.size > 0:
+            _load_keep(mask, middle, first, keep, width)
+        ssim_sums[middle, strip] = _partials_row(moments, keep, width, out)
+        if partials.size > 0:
+            for plane in range(_PARTIALS):
+                at = plane * _STRIP
+                partials[plane, middle, first : first + width] = out[at : at + width]
 
 
 @njit(parallel=True, fastmath=_FAST, error_model="numpy", cache=True)
@@ -200,47 +228,14 @@ def compare(
     ssim_sums: Sums,  # [H, strips]
 ) -> None:
     """First sweep: the sums of L1 and SSIM, and what SSIM's gradient needs of each pixel."""
-    height, floats = rendered.shape
-    strips = l1_sums.shape[1]
+    height, strips = l1_sums.shape
     for task in prange(chunks * strips):
         strip, chunk = task % strips, task // strips
-        first = strip * _STRIP
-        width = min(_STRIP, floats - first)
         begin, end = chunk * height // chunks, (chunk + 1) * height // chunks
-        x, y, product = (
-            np.zeros(_PADDED, np.float32),
-            np.zeros(_PADDED, np.float32),
-            np.zeros(_PADDED, np.float32),
-        )
-        ring, moments = np.zeros(TAPS * _RING_ROW, np.float32), np.zeros(_RING_ROW, np.float32)
-        keep, out = np.ones(_STRIP, np.float32), np.zeros(_PARTIALS * _STRIP, np.float32)
-        for row in range(begin - RADIUS, end + RADIUS):
-            at = (row + TAPS) % TAPS * _RING_ROW
-            if 0 <= row < height:
-                _load(rendered, photo, mask, row, first, x, y)
-                _push_moments(x, y, product, ring[at:], width)
-                if begin <= row < end:
-                    l1_sums[row, strip] = _l1_row(x, y, width)
-            else:
-                ring[at : at + _RING_ROW] = 0
-            middle = row - RADIUS
-            if middle < begin:
-                continue
-            for plane in range(_MOMENTS):
-                _blur_down(ring[plane * _STRIP :], (row + 1) % TAPS, moments[plane * _STRIP :], width)
-            if mask.size > 0:
-                _load_keep(mask, middle, first, keep, width)
-            if partials.size > 0:
-                ssim_sums[middle, strip] = _partials_row(moments, keep, width, out)
-                for plane in range(_PARTIALS):
-                    partials[plane, middle, first : first + width] = out[
-                        plane * _STRIP : plane * _STRIP + width
-                    ]
-            else:
-                ssim_sums[middle, strip] = _ssim_row(moments, keep, width)
+        _compare_strip(rendered, photo, mask, begin, end, strip, partials, l1_sums, ssim_sums)
 
 
-@njit(fastmath=_FAST, error_model="numpy", cache=True)
+@njit(fastmath=_FAST, error_model="numpy")
 def _gradient_row(
     x: Floats, y: Floats, blurred: Floats, l1: float, ssim: float, width: int, out: Floats
 ) -> None:
@@ -249,6 +244,50 @@ def _gradient_row(
         sign = np.float32(a > b) - np.float32(a < b)
         similarity = blurred[i] + _TWO * a * blurred[_STRIP + i] + b * blurred[2 * _STRIP + i]
         out[i] = l1 * sign + ssim * similarity
+
+
+@njit(fastmath=_FAST, error_model="numpy")
+def _differentiate_strip(
+    rendered: Floats,
+    photo: Bytes,
+    mask: Bytes,
+    begin: int,
+    end: int,
+    first: int,
+    partials: Floats,
+    l1_scale: float,
+    ssim_scale: float,
+    gradient: Floats,
+) -> None:
+    """The second sweep over rows ``begin`` to ``end`` of the strip from float ``first`` on."""
+    height, floats = rendered.shape
+    width = min(_STRIP, floats - first)
+    left, right = max(0, first - _HALO), min(floats, first + _STRIP + _HALO)
+    shift = left - (first - _HALO)
+    x, y = np.zeros(_PADDED, np.float32), np.zeros(_PADDED, np.float32)
+    padded, keep = np.zeros(_PADDED, np.float32), np.ones(_STRIP, np.float32)
+    ring, blurred = np.zeros(TAPS * _RING_ROW, np.float32), np.zeros(_RING_ROW, np.float32)
+    out = np.zeros(_STRIP, np.float32)
+    for row in range(begin - RADIUS, end + RADIUS):
+        at = (row + TAPS) % TAPS * _RING_ROW
+        if 0 <= row < height:
+            for plane in range(_PARTIALS):
+                padded[shift : shift + right - left] = partials[plane, row, left:right]
+                _blur_along(padded, ring[at + plane * _STRIP :], width)
+        else:
+            ring[at : at + _RING_ROW] = 0
+        middle = row - RADIUS
+        if middle < begin:
+            continue
+        for plane in range(_PARTIALS):
+            _blur_down(ring[plane * _STRIP :], (row + 1) % TAPS, blurred[plane * _STRIP :], width)
+        _load(rendered, photo, mask, middle, first, x, y)
+        _gradient_row(x, y, blurred, l1_scale, ssim_scale, width, out)
+        if mask.size > 0:
+            _load_keep(mask, middle, first, keep, width)
+            for i in range(width):
+                out[i] *= keep[i]
+        gradient[middle, first : first + width] = out[:width]
 
 
 @njit(parallel=True, fastmath=_FAST, error_model="numpy", cache=True)
@@ -264,38 +303,10 @@ def differentiate(
     gradient: Floats,  # [H, 3W], written
 ) -> None:
     """Second sweep: the gradient of ``l1_scale * sum |x - y| + ssim_scale * sum SSIM`` by x."""
-    height, floats = rendered.shape
+    height = len(rendered)
     for task in prange(chunks * strips):
-        strip, chunk = task % strips, task // strips
-        first = strip * _STRIP
-        width = min(_STRIP, floats - first)
+        first, chunk = task % strips * _STRIP, task // strips
         begin, end = chunk * height // chunks, (chunk + 1) * height // chunks
-        left, right = max(0, first - _HALO), min(floats, first + _STRIP + _HALO)
-        shift = left - (first - _HALO)
-        x, y, padded = (
-            np.zeros(_PADDED, np.float32),
-            np.zeros(_PADDED, np.float32),
-            np.zeros(_PADDED, np.float32),
+        _differentiate_strip(
+            rendered, photo, mask, begin, end, first, partials, l1_scale, ssim_scale, gradient
         )
-        ring, blurred = np.zeros(TAPS * _RING_ROW, np.float32), np.zeros(_RING_ROW, np.float32)
-        out, keep = np.zeros(_STRIP, np.float32), np.ones(_STRIP, np.float32)
-        for row in range(begin - RADIUS, end + RADIUS):
-            at = (row + TAPS) % TAPS * _RING_ROW
-            if 0 <= row < height:
-                for plane in range(_PARTIALS):
-                    padded[shift : shift + right - left] = partials[plane, row, left:right]
-                    _blur_along(padded, ring[at + plane * _STRIP :], width)
-            else:
-                ring[at : at + _RING_ROW] = 0
-            middle = row - RADIUS
-            if middle < begin:
-                continue
-            for plane in range(_PARTIALS):
-                _blur_down(ring[plane * _STRIP :], (row + 1) % TAPS, blurred[plane * _STRIP :], width)
-            _load(rendered, photo, mask, middle, first, x, y)
-            _gradient_row(x, y, blurred, l1_scale, ssim_scale, width, out)
-            if mask.size > 0:
-                _load_keep(mask, middle, first, keep, width)
-                for i in range(width):
-                    out[i] *= keep[i]
-            gradient[middle, first : first + width] = out[:width]
