@@ -282,7 +282,7 @@ FILES = ("cameras", "images", "points3D", "rigs", "frames")
     text=st.booleans(), file=st.sampled_from(FILES), place=st.floats(0, 1), junk=st.binary(max_size=9),
     cut=st.booleans(),
 )  # fmt: skip
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_damaged_models_are_read_or_refused(fuzzed, text, file, place, junk, cut):
     """Whatever bytes stand there: a capture, or an InputError."""
     path = fuzzed[text] / "sparse/0" / (file + (".txt" if text else ".bin"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -138,7 +138,7 @@ def test_a_folder_without_a_usable_photo_says_why(tmp_path):
 
 
 @given(st.lists(st.text("ab0129.", min_size=1, max_size=6), max_size=8))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_natural_order_is_an_order(tmp_path_factory, stems):
     folder = tmp_path_factory.mktemp("names")
     names = {f"x{stem}.png" for stem in stems}

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
@@ -270,7 +270,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     name=st.sampled_from(["a.jpg", "a.png", "a.tif", "a.webp", "progressive.jpg", "packed.tif"]),
     place=st.floats(0, 1), junk=st.binary(min_size=1, max_size=8), cut=st.booleans(),
 )  # fmt: skip
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_damaged_pictures_are_used_or_set_aside(pictures, tmp_path_factory, name, place, junk, cut):
     """What can be used when the photos are looked through can be decoded afterwards; nothing warns."""
     path = tmp_path_factory.mktemp("damaged") / name

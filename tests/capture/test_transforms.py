@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from plyfile import PlyData, PlyElement
@@ -285,7 +285,7 @@ class TestPoints:
             load(write(tmp_path, ply_file_path="p.ply"))
 
     @given(place=st.floats(0, 1), junk=st.binary(max_size=12), text=st.booleans())
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     def test_damaged_files_are_read_or_refused(self, tmp_path_factory, place, junk, text):
         from firstlight.capture._ply_points import read_ply_points
 
@@ -328,7 +328,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(key=st.sampled_from(KEYS + FRAME_KEYS), value=JSON, nested=st.booleans())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_stands_in_the_json(fuzzed, key, value, nested):
     """A capture, or an InputError that names the file."""
     whole = fuzzed.read_text()

@@ -9,7 +9,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from firstlight.capture import load
@@ -150,6 +150,7 @@ def test_a_wrong_number_of_frames(tmp_path):
 
 
 @given(frames=st.integers(1, 10**6), seconds=st.floats(0, 10**5), most=st.integers(1, 1000))
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_interval_count(frames, seconds, most):
     count = interval_count(frames, seconds, most)
     assert 1 <= count <= min(frames, most)
