@@ -56,7 +56,7 @@ def _depth(positions: npt.NDArray[np.float32]) -> float:
     if len(positions) < 2:
         return LOOK_DISTANCE / 16
     nearest = cKDTree(positions).query(positions, k=2)[0][:, 1]
-    return float(np.clip(np.median(nearest) / 2, LOOK_DISTANCE / 100, LOOK_DISTANCE / 12))
+    return float(np.clip(np.median(nearest) / 3, LOOK_DISTANCE / 100, LOOK_DISTANCE / 12))
 
 
 def thumbnail(photo: Photo) -> npt.NDArray[np.uint8] | None:

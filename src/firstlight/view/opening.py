@@ -28,7 +28,7 @@ def open_scene(path: str | Path, *, port: int = 8080) -> Viewer:
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: does not exist. Give a scene file (.ply) or a run folder.")
-    title = f"{path.resolve().name} – firstlight"
+    title = path.resolve().name
     if not path.is_dir():
         return Viewer(load_gaussians(path), title=title, port=port)
     scene = path / "scene.ply"
