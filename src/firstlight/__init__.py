@@ -11,6 +11,7 @@ Names are imported when they are first used, so that ``import firstlight`` costs
 from __future__ import annotations
 
 import os
+import zlib  # noqa: F401  pycolmap brings its own; where that one is loaded first, Pillow dies writing a PNG
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 

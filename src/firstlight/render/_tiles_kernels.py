@@ -15,6 +15,26 @@ from firstlight.render._jit import device, kernel, serial_kernel
 
 DIGIT_BITS = 11
 BUCKETS = 1 << DIGIT_BITS
+DIGITS = 3
+
+
+@device
+def _sort_digit(
+    keys: Any, items: Any, to_keys: Any, to_items: Any, begin: int, end: int, digit: int, places: Any
+) -> None:
+    """One stable pass of the radix sort; ``places`` holds how often each digit occurs."""
+    shift = np.uint32(DIGIT_BITS * digit)
+    place: Any = begin
+    for bucket in range(BUCKETS):
+        size = places[digit, bucket]
+        places[digit, bucket] = place
+        place += size
+    for j in range(begin, end):
+        own = np.intp((keys[j] >> shift) & np.uint32(BUCKETS - 1))
+        place = places[digit, own]
+        places[digit, own] = place + 1
+        to_keys[place] = keys[j]
+        to_items[place] = items[j]
 
 
 @serial_kernel
@@ -24,41 +44,32 @@ def order_by_depth(radii: Any, depths: Any, image_starts: Any, order: Any, order
     radii [M, 2], depths [M] uint32 bits of float32; image i owns splats image_starts[i] to
     image_starts[i + 1]. Fills order [M] and order_starts [I + 1].
     """
-    filled = 0
+    end = 0
     keys, spare_keys = np.empty(order.shape[0], np.uint32), np.empty(order.shape[0], np.uint32)
-    spare = np.empty_like(order)
-    counts = np.empty((3, BUCKETS), np.int64)
+    spare = np.empty(order.shape[0], np.int32)
+    counts = np.empty((DIGITS, BUCKETS), np.int64)
     for image in range(image_starts.shape[0] - 1):
-        begin = filled
+        begin = end
+        order_starts[image] = begin
         counts[:] = 0
         for i in range(image_starts[image], image_starts[image + 1]):
             if radii[i, 0] > 0 and radii[i, 1] > 0:
-                bits = depths[i]
                 # The order of floats, negative ones too, as the order of unsigned numbers.
-                key = np.uint32(~bits) if bits >> np.uint32(31) else np.uint32(bits | np.uint32(0x80000000))
-                keys[filled], order[filled] = key, i
-                filled += 1
-                for digit in range(3):
-                    counts[digit, (key >> np.uint32(DIGIT_BITS * digit)) & np.uint32(BUCKETS - 1)] += 1
-        order_starts[image] = begin
-        source_keys, source, target_keys, target = keys, order, spare_keys, spare
-        for digit in range(3):
-            if counts[digit].max() == filled - begin:  # all alike
-                continue
-            place = begin
-            for bucket in range(BUCKETS):
-                size = counts[digit, bucket]
-                counts[digit, bucket] = place
-                place += size
-            for j in range(begin, filled):
-                bucket = (source_keys[j] >> np.uint32(DIGIT_BITS * digit)) & np.uint32(BUCKETS - 1)
-                place = counts[digit, bucket]
-                counts[digit, bucket] = place + 1
-                target_keys[place], target[place] = source_keys[j], source[j]
-            source_keys, source, target_keys, target = target_keys, target, source_keys, source
-        if source is not order:
-            order[begin:filled] = source[begin:filled]
-    order_starts[image_starts.shape[0] - 1] = filled
+                sign = depths[i] >> np.uint32(31)
+                key = depths[i] ^ (np.uint32(0xFFFFFFFF) if sign else np.uint32(0x80000000))
+                keys[end] = key
+                order[end] = i
+                end += 1
+                for digit in range(DIGITS):
+                    counts[
+                        digit, np.intp((key >> np.uint32(DIGIT_BITS * digit)) & np.uint32(BUCKETS - 1))
+                    ] += 1
+        _sort_digit(keys, order, spare_keys, spare, begin, end, 0, counts)
+        _sort_digit(spare_keys, spare, keys, order, begin, end, 1, counts)
+        _sort_digit(keys, order, spare_keys, spare, begin, end, 2, counts)
+        for j in range(begin, end):
+            order[j] = spare[j]
+    order_starts[image_starts.shape[0] - 1] = end
 
 
 @device
