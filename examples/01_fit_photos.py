@@ -1,4 +1,4 @@
-"""Photos to a scene, in Python: `python examples/01_fit_photos.py [PHOTOS]` (the built-in demo by default)."""
+"""Photos to a scene, in Python: `python examples/01_fit_photos.py [PHOTOS]` (by default the demo)."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The rasteriser alone, with gsplat's call and with gradients: draws a ring and fits its colours to a target."""
+"""The rasteriser alone, with gsplat's call and gradients: fits the colours of a ring to a target."""
 
 import torch
 
