@@ -24,6 +24,8 @@ def browser_page() -> Iterator[Any]:
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGS)
         try:
-            yield browser.new_page(viewport={"width": 800, "height": 600})
+            page = browser.new_page(viewport={"width": 800, "height": 600})
+            page.set_default_timeout(120_000)  # milliseconds; a busy machine draws slowly in software
+            yield page
         finally:
             browser.close()

@@ -31,7 +31,7 @@ def look(page: Any) -> Pixels:
     return np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB")).astype(np.int16)[:, :FREE]
 
 
-def wait_for(page: Any, seen: Callable[[Pixels], bool], seconds: float = 60) -> Pixels:
+def wait_for(page: Any, seen: Callable[[Pixels], bool], seconds: float = 120) -> Pixels:
     """Look until ``seen``; software rendering has no fixed pace."""
     end = time.monotonic() + seconds
     while True:
