@@ -183,7 +183,7 @@ def test_turning_on_the_spot_is_refused():
     eye = (0.0, -0.6, -1.6)
     views = [look_at(eye, (x, 0.2, 1.8)) for x in (-0.8, -0.4, 0.0)]
     photos = [photo_of(f"{i}.png", photograph(v)) for i, v in enumerate(views)]
-    with pytest.raises(InputError, match="one place"):
+    with pytest.raises(InputError, match="only turned"):
         estimate(Capture(photos, "test"))
 
 

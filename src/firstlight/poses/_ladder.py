@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pycolmap
@@ -20,7 +19,8 @@ from firstlight.poses._mapping import (
     map_incrementally,
     write_database,
 )
-from firstlight.poses._pairs import Links, link_photos
+from firstlight.poses._pairs import CHANCE, Links, Pair, link_photos
+from firstlight.poses._parallax import shows_parallax
 from firstlight.poses._placed import Placed, Verdict
 from firstlight.poses._quiet import quiet
 from firstlight.poses._verdicts import MIN_OBSERVATIONS, refusal, verdicts
@@ -51,12 +51,18 @@ class Attempt:
     models: list[pycolmap.Reconstruction]
 
     @property
-    def placed(self) -> int:
-        return self.models[0].num_reg_images() if self.models else 0
+    def missing(self) -> set[int]:
+        """Photos without a camera."""
+        placed = {i - 1 for i in self.models[0].reg_image_ids()} if self.models else set()
+        return set(range(len(self.evidence.photos))) - placed
+
+    def could_grow_by(self, pair: Pair) -> bool:
+        """Whether a pair joins a missing photo to a placed one; before any is placed, every pair could."""
+        return len(self.missing & set(pair)) == 1 or not self.models
 
     @property
     def score(self) -> tuple[int, int]:
-        return self.placed, self.models[0].compute_num_observations() if self.models else 0
+        return -len(self.missing), self.models[0].compute_num_observations() if self.models else 0
 
 
 def structure_from_motion(capture: Capture, *, seed: int, progress: Progress) -> Placed:
@@ -65,7 +71,7 @@ def structure_from_motion(capture: Capture, *, seed: int, progress: Progress) ->
     The rungs: incremental mapping (Schönberger 2016) with COLMAP's demands, then with half of them; global
     mapping (Pan 2024), less exact, which places photos that have only weak links each but many of them; for
     few photos, all of it again with more features. The first that places every photo ends it;
-    otherwise the one that placed most is kept.
+    otherwise the one that placed most is kept. A rung is left out when no missing photo is within its reach.
     """
     with quiet():
         photos, aside = _one_kind(capture)
@@ -92,37 +98,40 @@ def _one_kind(capture: Capture) -> tuple[list[Photo], list[SetAside]]:
 
 
 def _climb(photos: list[Photo], seed: int, progress: Progress) -> Attempt:
-    best: Attempt | None = None
-    for sift, words in ((LOOK, ""), (CLOSER_LOOK, ", more features")):
-        evidence = _look(photos, sift, seed, progress)
-        for attempt in _attempts(evidence, words, seed, progress):
-            if best is None or attempt.score > best.score:
-                best = attempt
-            if best.placed == len(photos):
-                return best
-        if len(photos) > FEW:
-            break
-    assert best is not None
+    evidence = _look(photos, LOOK, seed, progress)
+    if not shows_parallax(photos, evidence.features, evidence.links):
+        raise refusal(photos, evidence.features, evidence.links)
+    best = _best(Attempt("", evidence, []), evidence, "", seed, progress)
+    # More features cannot help a photo that shares nothing with those that are placed.
+    promising = [pair for pair, link in evidence.links.items() if len(link.matches) >= CHANCE]
+    if len(photos) <= FEW and any(best.could_grow_by(pair) for pair in promising):
+        closer = _look(photos, CLOSER_LOOK, seed, progress, promising)
+        best = _best(best, closer, ", more features", seed, progress)
     return best
 
 
-def _look(photos: list[Photo], sift: Sift, seed: int, progress: Progress) -> Evidence:
+def _look(
+    photos: list[Photo], sift: Sift, seed: int, progress: Progress, pairs: list[Pair] | None = None
+) -> Evidence:
     features = extract_all(photos, sift, progress)
     cameras = lens_cameras(photos)
-    return Evidence(photos, features, cameras, link_photos(photos, features, cameras, seed, progress))
+    return Evidence(photos, features, cameras, link_photos(photos, features, cameras, seed, progress, pairs))
 
 
-def _attempts(evidence: Evidence, words: str, seed: int, progress: Progress) -> Iterator[Attempt]:
-    """The mappers on one set of features, the demanding ones first."""
+def _best(best: Attempt, evidence: Evidence, words: str, seed: int, progress: Progress) -> Attempt:
+    """The mappers on one set of features, the demanding ones first, while a missing photo is within reach."""
     rungs: list[tuple[str, Demands | None]] = [
         ("incremental mapping", STRICT),
         ("incremental mapping, relaxed", RELAXED),
         ("global mapping", None),
     ]
     for how, demands in rungs:
+        if not any(best.could_grow_by(pair) for pair, link in evidence.links.items() if link.verified):
+            break
         with progress.stage("Placing photos", len(evidence.photos)) as stage:
-            models = _map(evidence, demands, seed, stage)
-        yield Attempt(how + words, evidence, models)
+            attempt = Attempt(how + words, evidence, _map(evidence, demands, seed, stage))
+        best = max(best, attempt, key=lambda one: one.score)
+    return best
 
 
 def _map(

@@ -28,6 +28,7 @@ PARTNERS = 12  # every photo is matched in full with at least that many others
 PROMISING = 24  # preview matches that make a pair worth it in any case
 NEIGHBOURS = 6  # frames of a video before and after
 MIN_INLIERS = 15
+CHANCE = 12  # matches; photos of different places share fewer than that by chance
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +70,14 @@ def link_photos(
     cameras: Sequence[pycolmap.Camera],
     seed: int,
     progress: Progress,
+    pairs: Sequence[Pair] | None = None,
 ) -> Links:
-    """Match the pairs that are worth it and fit their two-view geometry; ``cameras``: one a photo."""
-    pairs = choose_pairs(photos, features, progress)
+    """Match the pairs that are worth it, or ``pairs``, and fit their two-view geometry.
+
+    ``cameras``: one a photo.
+    """
+    if pairs is None:
+        pairs = choose_pairs(photos, features, progress)
     points = [f.xy.astype(np.float64) for f in features]
     options = two_view_options(seed)
 

@@ -11,12 +11,13 @@ import pycolmap
 from firstlight.errors import InputError
 from firstlight.poses._features import Features
 from firstlight.poses._pairs import MIN_INLIERS, Link, Links
+from firstlight.poses._parallax import shows_parallax
 from firstlight.poses._placed import Verdict
 from firstlight.scene import Photo
 
 MIN_OBSERVATIONS = 15  # scene points that a photo must show to be believed
 FEW_FEATURES = 100  # of a photo that is blurred, dark or without texture
-NO_PARALLAX = 0.01  # of the picture width: matches that move no more show the same view twice
+SAME_VIEW = 0.01  # of the picture width: matches that move no more show the same view twice
 
 
 def verdicts(
@@ -106,16 +107,20 @@ def refusal(photos: Sequence[Photo], features: Sequence[Features], links: Links)
             "similar details, which chance explains). Photograph one scene, each photo sharing at least "
             "half of its view with the one before."
         )
-    moved = [_motion(features, pair, link) / photos[pair[0]].width for pair, link in verified.items()]
-    if max(moved) < NO_PARALLAX:
+    if shows_parallax(photos, features, links):
+        return InputError(
+            f"The {len(photos)} photos overlap ({len(verified)} pairs do), but share too little to find "
+            "depth. Take more photos, each sharing at least half of its view with the one before."
+        )
+    moved = max(_motion(features, pair, link) / photos[pair[0]].width for pair, link in verified.items())
+    if moved < SAME_VIEW:
         return InputError(
             f"The {len(photos)} photos show the same view: nothing moves between them, so there is no depth "
             "to find. Take a step to the side for every photo."
         )
     return InputError(
-        f"The {len(photos)} photos overlap ({len(verified)} pairs do), but depth cannot be found from them: "
-        "they were taken from one place, show one flat thing, or share too little. Walk while you photograph "
-        "– a step to the side for every photo, at most a third of the picture new each time."
+        f"The {len(photos)} photos were taken from one place: the camera only turned, so there is no "
+        "depth to find. Walk while you photograph: a step to the side for every photo."
     )
 
 

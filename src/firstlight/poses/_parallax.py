@@ -1,0 +1,73 @@
+"""Whether anything but the direction of view changed between photos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from firstlight.poses._features import Features
+from firstlight.poses._pairs import Links, Pair
+from firstlight.scene import Photo
+
+Floats = npt.NDArray[np.float64]
+
+# A turn explains a pair when it leaves three quarters of its matches within this share of the picture width.
+_EXPLAINED = 0.003
+_FOCALS = np.geomspace(0.4, 6.0, 28)  # tried, in picture widths, where EXIF says nothing
+
+
+def unexplained_by_turning(photos: Sequence[Photo], features: Sequence[Features], links: Links) -> float:
+    """How far matches lie, as a share of the picture width, from where a camera that only turned saw them.
+
+    The largest over all verified pairs of the upper quartile over the pair's matches, for the focal length
+    that explains the pairs best. 0 without any pair.
+    """
+    verified = {pair: link.geometry.inlier_matches for pair, link in links.items() if link.verified}
+    if not verified:
+        return 0.0
+    focals: Floats = np.array([1.0]) if photos[0].panorama else _FOCALS
+    return float(
+        min(max(_left_over(photos, features, pair, m, f) for pair, m in verified.items()) for f in focals)
+    )
+
+
+def shows_parallax(photos: Sequence[Photo], features: Sequence[Features], links: Links) -> bool:
+    return unexplained_by_turning(photos, features, links) > _EXPLAINED
+
+
+def _left_over(
+    photos: Sequence[Photo],
+    features: Sequence[Features],
+    pair: Pair,
+    matches: npt.NDArray[np.uint32],
+    focal: float,
+) -> float:
+    i, j = pair
+    a = _rays(photos[i], features[i].xy[matches[:, 0]], focal)
+    b = _rays(photos[j], features[j].xy[matches[:, 1]], focal)
+    u, _, vt = np.linalg.svd(b.T @ a)  # the rotation from a to b (Kabsch 1976)
+    rotation = u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
+    angle = np.linalg.norm(b - a @ rotation.T, axis=1)
+    return float(np.quantile(angle, 0.75) * _focal(photos[j], focal))
+
+
+def _rays(photo: Photo, xy: npt.NDArray[np.float32], focal: float) -> Floats:
+    """Unit directions [N, 3] of pixels [N, 2]; ``focal`` in widths, for photos without EXIF."""
+    if photo.panorama:
+        longitude = (xy[:, 0] / photo.width - 0.5) * 2 * np.pi
+        latitude = (xy[:, 1] / photo.height - 0.5) * np.pi
+        level = np.cos(latitude)
+        return np.stack([level * np.sin(longitude), np.sin(latitude), level * np.cos(longitude)], -1)
+    pixels = _focal(photo, focal) * photo.width
+    middle = np.array([photo.width / 2, photo.height / 2])
+    rays = np.concatenate([(xy - middle) / pixels, np.ones((len(xy), 1))], 1)
+    return np.asarray(rays / np.linalg.norm(rays, axis=1, keepdims=True))
+
+
+def _focal(photo: Photo, otherwise: float) -> float:
+    """Pixels a radian in the middle of a photo, in picture widths."""
+    if photo.panorama:
+        return 1 / (2 * np.pi)
+    return otherwise if photo.focal is None else photo.focal / photo.width
