@@ -16,10 +16,10 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from firstlight.fitting import Fit, peak_memory_mb
 
 from firstlight.capture import load, load_demo
 from firstlight.density import Fixed
+from firstlight.fitting import Fit, peak_memory_mb
 from firstlight.pipeline import machine, prepare, versions
 from firstlight.recipes import get_recipe
 from firstlight.scene import Capture

@@ -26,7 +26,7 @@ DEPTH_STEP = 2  # depth maps have one sample for each DEPTH_STEP x DEPTH_STEP pi
 INVERSE_DEPTH_LEVELS = 2400  # a stored v means a depth of LEVELS / v metres: to 0.1 % at 4 m
 PASS_SAMPLES = 4  # a pixel
 EXPOSURE = 1.5
-PHOTO_BYTES, TOTAL_BYTES = 1_150_000, 1_480_000
+PHOTO_BYTES, TOTAL_BYTES = 1_020_000, 1_480_000
 HERE = Path(__file__).resolve().parent
 K = np.array([[FOCAL, 0, WIDTH / 2], [0, FOCAL, HEIGHT / 2], [0, 0, 1]])
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from firstlight.fitting.checkpoint import KEEP, Checkpoint, load_checkpoint, save_checkpoint
 
 from firstlight.errors import InputError
+from firstlight.fitting.checkpoint import KEEP, Checkpoint, load_checkpoint, save_checkpoint
 
 
 def checkpoint(step: int, fingerprint: str = "same") -> Checkpoint:

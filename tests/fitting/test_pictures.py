@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from firstlight.fitting.pictures import Pictures
 
+from firstlight.fitting.pictures import Pictures
 from firstlight.scene import Cameras, Capture, Photo, Picture
 
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from firstlight.fitting import Rates
 
 from firstlight.errors import InputError
+from firstlight.fitting import Rates
 from firstlight.recipes import RECIPES, get_recipe
 
 

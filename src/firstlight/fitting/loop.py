@@ -170,8 +170,8 @@ def fit_gaussians(
     """Fit ``recipe`` to the training photos of an undistorted ``capture``.
 
     With a ``folder``, ``metrics.jsonl`` and, every ``checkpoint_seconds``, ``checkpoints/`` are written
-    there, and a fit with the same ``fingerprint`` that stopped on the way goes on from its newest one. Ctrl-C stops cleanly.
-    ``watch`` is shown the Gaussians about once a second.
+    there, and a fit with the same ``fingerprint`` that stopped on the way goes on from its newest one.
+    Ctrl-C stops cleanly. ``watch`` is shown the Gaussians about once a second.
     """
     progress = progress or Silent()
     fit = Fit(capture, recipe, split.train, seed)

@@ -150,7 +150,7 @@ def evaluate(folder: str | Path, *, progress: Progress | None = None) -> Run:
 def prepare(capture: Capture, max_size: int) -> Capture:
     """A capture with cameras as the fit takes it: pinhole cameras, photos of at most ``max_size`` pixels."""
     assert capture.cameras is not None
-    # Shrunk first, because less is then to be warped; but a face shows only a quarter of its panorama's round.
+    # Shrunk first, because less is then to be warped; but a face shows a quarter of its panorama's round.
     whole = 4 * max_size if capture.cameras.model == "equirectangular" else max_size
     return undistort(capture.resized(whole)).resized(max_size)
 

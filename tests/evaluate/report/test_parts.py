@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from firstlight.evaluate.report import words
 from firstlight.evaluate.report.cameras import layout, up_direction
-from firstlight.evaluate.report.curves import bins, ticks
+from firstlight.evaluate.report.curves import BINS, bins, ticks
 from firstlight.evaluate.report.details import flattened
 from firstlight.evaluate.report.folder import matrix, number, read_run_folder
 from firstlight.evaluate.report.gallery import held_out_names, picture_size, spread
@@ -86,7 +86,7 @@ def test_bins_keep_range_and_mean(size):
     rng = np.random.default_rng(size)
     series = [(float(i), float(y)) for i, y in enumerate(rng.normal(size=size))]
     found = bins(series)
-    assert len(found) <= 160
+    assert len(found) <= BINS
     assert min(b.low for b in found) == min(y for _, y in series)
     assert max(b.high for b in found) == max(y for _, y in series)
     assert found[-1].x == series[-1][0]

@@ -13,7 +13,7 @@ from firstlight.evaluate.report.markup import Html, element, join
 
 WIDTH, HEIGHT = 360, 216
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 12, 34
-BINS = 160
+BINS = 80  # of a curve: enough for its shape, few enough to see it through the noise
 
 Series = list[tuple[float, float]]
 
