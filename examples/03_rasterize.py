@@ -18,7 +18,7 @@ for step in range(100):
     picture, alpha, meta = fl.rasterization(means, quats, scales, opacities, colors, viewmats, Ks, 256, 256)
     loss = (picture - alpha.detach() * torch.tensor([1.0, 0.5, 0.1])).abs().mean()
     optimizer.zero_grad()
-    loss.backward()
+    torch.autograd.backward(loss)
     optimizer.step()
     if step % 20 == 0:
         print(f"step {step}: loss {loss.item():.5f}")
