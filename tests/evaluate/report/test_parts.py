@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
@@ -66,6 +66,7 @@ def test_numbers_are_finite_or_nothing():
         assert matrix(wrong, 2) is None
 
 
+@settings(deadline=None)
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
 def test_ticks_are_round_and_inside(low, span):
     found = ticks(low, low + span)
@@ -81,6 +82,7 @@ def test_known_ticks():
     assert ticks(0.0, 0.35) == pytest.approx([0, 0.1, 0.2, 0.3])
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2000))
 def test_bins_keep_range_and_mean(size):
     rng = np.random.default_rng(size)
