@@ -54,7 +54,7 @@ def row(folder: Path, run: dict[str, Any]) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def page(rows: list[tuple[str, ...]], failed: dict[str, str], run: dict[str, Any]) -> str:
+def page(rows: list[tuple[str, ...]], failed: dict[str, str], run: dict[str, Any], note: str) -> str:
     """The whole of ``docs/results.md``."""
     about = run["machine"]
     lines = [
@@ -70,6 +70,7 @@ def page(rows: list[tuple[str, ...]], failed: dict[str, str], run: dict[str, Any
         f"Python {about['python']}, "
         f"firstlight {run['versions']['firstlight']}, torch {run['versions']['torch']}; "
         f"recipe {run['recipe']['name']}, seed {run['seed']}.",
+        *(["", note] if note else []),
         "",
         "| " + " | ".join(COLUMNS) + " |",
         "| --- |" + " ---: |" * (len(COLUMNS) - 1),
@@ -88,6 +89,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--runs", type=Path, default=Path("runs/results"))
     parser.add_argument("--table", type=Path, default=Path("docs/results.md"))
+    parser.add_argument("--note", default="", help="a sentence about the machine, for the page")
     options, extra = parser.parse_known_args()
     folders = [options.sets / name for name in options.names] or sorted(
         p for p in options.sets.iterdir() if p.is_dir()
@@ -104,7 +106,7 @@ def main() -> None:
     }
     if runs:
         rows = [row(folder, run) for folder, run in runs.items()]
-        options.table.write_text(page(rows, failed, next(iter(runs.values()))))
+        options.table.write_text(page(rows, failed, next(iter(runs.values())), options.note))
     print(options.table.read_text() if runs else failed)
 
 
