@@ -8,7 +8,7 @@ from firstlight.starts import PointsOrRandom
 # 240 pixels, 700 steps and 15,000 Gaussians: 19.5 dB held out at the papers' rates, 20.7 at twice, 21.4 at
 # four times and 22.1 at eight times these. Letting them fade towards the end cost 1 dB. Noise goes with the
 # rate of the means, so it is kept near the paper's strength. Vanilla density control gave 19.1, and 20.1 at
-# twice the rates. One seed, some twenty settings, judged by the demo's own held-out photos: a choice, no proof.
+# twice the rates. One seed, some twenty settings, judged by the demo's held-out photos: a choice, no proof.
 RATES = Rates(
     means=1.28e-3,
     means_final=1.28e-5,
