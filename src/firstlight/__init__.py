@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from firstlight.capture import load as load
+    from firstlight.density.gsplat import DefaultStrategy as DefaultStrategy
+    from firstlight.density.gsplat import MCMCStrategy as MCMCStrategy
     from firstlight.errors import InputError as InputError
     from firstlight.fitting import Recipe as Recipe
     from firstlight.pipeline import Run as Run
@@ -41,6 +43,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOME = {
     "capture": ("load",),
+    "density.gsplat": ("DefaultStrategy", "MCMCStrategy"),
     "errors": ("InputError",),
     "fitting": ("Recipe",),
     "pipeline": ("Run", "fit", "resume"),

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from firstlight.density import Mcmc
 from firstlight.density._langevin import displaced
-from firstlight.density.mcmc import MAX_COPIES, share
+from firstlight.density._sharing import MAX_COPIES, share
 from firstlight.render import rasterization
 from firstlight.scene import Gaussians
 from tests.density.fakes import FakeTrainable, context, logit, meta, refined_at, round_gaussians
@@ -216,7 +216,12 @@ def test_displacement_is_the_covariance_times_the_push() -> None:
     push = torch.randn(120, 3)
     exact = scene.to(torch.float64).select(rows)
     expected = exact.means + (exact.covariances @ push.double()[:, :, None]).squeeze(-1)
-    torch.testing.assert_close(displaced(scene, rows, push).double(), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        displaced(scene.means, scene.quats, scene.log_scales, rows, push).double(),
+        expected,
+        rtol=1e-4,
+        atol=1e-5,
+    )
 
 
 def test_same_seed_same_result() -> None:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from firstlight.density._langevin import displaced
-from firstlight.density.strategy import PAPER_STEPS, Refinement, State, Trainable, due, interval, logit
+from firstlight.density._langevin import shaken
+from firstlight.density._sharing import draw, share
+from firstlight.density.strategy import PAPER_STEPS, Refinement, State, Trainable, due, interval
 from firstlight.scene import Gaussians
-
-MAX_COPIES = 50  # of one Gaussian at once: the sum below alternates in sign and loses digits
-NOISE_STEEPNESS = 100.0  # how sharply noise fades with opacity
-QUIET = 0.15  # above this opacity the noise has faded below 1e-6 of its strength, and is left out
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,7 @@ class Mcmc:
         alive = (opacities > self.min_opacity).nonzero().squeeze(-1)
         if len(dead) == 0 or len(alive) == 0:
             return 0
-        sources = alive[_draw(opacities[alive], len(dead), generator)]
+        sources = alive[draw(opacities[alive], len(dead), generator)]
         shared = self._shared(gaussians, sources)
         parents = _distinct(sources)
         copies = shared.select(torch.cat([sources, parents]))
@@ -73,7 +69,7 @@ class Mcmc:
         more = min(self.cap, max(int(count * self._factor(context.steps)), count + 1)) - count
         if more <= 0:
             return 0
-        sources = _draw(gaussians.opacities, more, context.generator)
+        sources = draw(gaussians.opacities, more, context.generator)
         shared = self._shared(gaussians, sources)
         parents = _distinct(sources)
         trainable.assign(parents, shared.select(parents).tensors())
@@ -98,43 +94,18 @@ class Mcmc:
     def _shake(self, trainable: Trainable, context: Refinement) -> None:
         """Langevin noise, shaped like each Gaussian, on the means of those that are nearly transparent."""
         gaussians = trainable.gaussians.detach()
-        rows = (gaussians.logit_opacities < logit(QUIET)).nonzero().squeeze(-1)
-        if len(rows) == 0 or self.noise == 0:
-            return
-        drawn = torch.randn(len(rows), 3, generator=context.generator)
         loud = context.means_rate * self.noise
-        faded = loud * torch.sigmoid(NOISE_STEEPNESS * (self.min_opacity - gaussians.opacities[rows]))
-        means = displaced(gaussians, rows, drawn * faded[:, None])
-        trainable.assign(rows, {"means": means}, forget=False)
-
-
-def share(opacities: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
-    """Opacity of each of ``copies`` [M] ≥ 1 Gaussians in one place that together look like one of
-    ``opacities`` [M], and the factor on its scales (equation 9 of the paper), both float64 [M].
-
-    The paper's double sum over i ≤ N and k < i adds C(i − 1, k) over i, which is C(N, k + 1): one is left.
-    """
-    n = copies.clamp(max=MAX_COPIES)
-    whole = opacities.double().clamp(max=1 - 1e-12)
-    part = -torch.expm1(torch.log1p(-whole) / n)
-    j = torch.arange(1, MAX_COPIES + 1, dtype=torch.float64)
-    terms = _BINOMIAL[n] * part[:, None] ** j / j.sqrt()  # [M, MAX_COPIES]
-    terms[:, 1::2] *= -1
-    return part, whole / terms.sum(-1)
-
-
-# C(n, j) for n = 0 … MAX_COPIES (rows) and j = 1 … MAX_COPIES (columns)
-_BINOMIAL = torch.tensor(
-    [[math.comb(n, j) for j in range(1, MAX_COPIES + 1)] for n in range(MAX_COPIES + 1)], dtype=torch.float64
-)
-
-
-def _draw(weights: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """``count`` indices with replacement, as likely as ``weights`` [N] say."""
-    # Inverting the running sum has no limit on N, which torch.multinomial has, and one call of the generator.
-    total = weights.double().cumsum(0)
-    places = torch.rand(count, dtype=torch.float64, generator=generator) * total[-1]
-    return torch.searchsorted(total, places, right=True).clamp(max=len(weights) - 1)
+        rows, means = shaken(
+            gaussians.means,
+            gaussians.quats,
+            gaussians.log_scales,
+            gaussians.logit_opacities,
+            loud,
+            fading_at=self.min_opacity,
+            generator=context.generator,
+        )
+        if len(rows):
+            trainable.assign(rows, {"means": means}, forget=False)
 
 
 def _distinct(rows: Tensor) -> Tensor:

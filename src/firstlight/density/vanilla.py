@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from firstlight.density._screen import ndc_norms
+from firstlight.density._splitting import SHRINK, drawn_from
 from firstlight.density.strategy import Refinement, State, Trainable, due, logit, scaled
 from firstlight.scene import Gaussians
-from firstlight.scene.rotation import quat_to_rotmat
-
-SHRINK = 1.6  # a half of a split Gaussian is this much smaller
 
 # A reset throws opacities back to 0.01, and at Adam's rate of 0.05 a Gaussian needs some 100 steps in which
 # it is seen to come back to a half. That number does not shrink with a shorter schedule, so resets never come
@@ -56,10 +55,9 @@ class Vanilla:
         gradient = meta["means2d"].grad
         if not state or gradient is None:  # growth is over, or no Gaussian is in the picture
             return
-        # A pixel is 2 / width of the NDC square; losses are means over the views of a batch.
-        unit = gradient.new_tensor([meta["width"], meta["height"]]) / 2 * len(gradient)
         visible = (meta["radii"] > 0).all(-1)  # [C, N]
-        state["gradient"] += ((gradient * unit).norm(dim=-1) * visible).sum(0)
+        norms = ndc_norms(gradient, meta["width"], meta["height"], len(gradient))
+        state["gradient"] += (norms * visible).sum(0)
         state["seen"] += visible.sum(0)
 
     @torch.no_grad()
@@ -121,7 +119,7 @@ def _halves(parents: Gaussians, generator: torch.Generator) -> Gaussians:
     """Two Gaussians for each parent: their means drawn from it, and smaller."""
     twice = torch.arange(len(parents)).repeat(2)
     halves = parents.select(twice)
-    drawn = torch.randn(halves.means.shape, generator=generator) * halves.scales
-    halves.means = halves.means + (quat_to_rotmat(halves.quats) @ drawn[..., None]).squeeze(-1)
+    normal = torch.randn(halves.means.shape, generator=generator)
+    halves.means = drawn_from(halves.means, halves.quats, halves.scales, normal)
     halves.log_scales = halves.log_scales - math.log(SHRINK)
     return halves
