@@ -1,11 +1,16 @@
-"""Time the rasteriser, pass by pass, on synthetic workloads and beside what else runs on this computer.
+"""Time the rasteriser stage by stage: splats, pixels and threads; synthetic and real scenes; a yardstick.
 
-    python benchmarks/rasterize.py --json FILE [--workload FILE.npz] [--yardstick PATH/yardstick.py]
+    python benchmarks/rasterize.py --json FILE                    a grid of synthetic scenes, and scaling
+    python benchmarks/rasterize.py --json FILE --scenes A.ply …   splat files as well
+    python benchmarks/rasterize.py --json FILE --workload W.npz [--yardstick PATH/yardstick.py]
+    python benchmarks/rasterize.py --json FILE --table docs/rasteriser.md    … and write the page and its plot
 
 A workload file holds the arguments of ``rasterize_to_pixels`` (means2d, conics, colors, opacities, width,
 height, tile_size, isect_offsets, flatten_ids) and v_render_colors for the backward pass. A yardstick is a
 Python file with ``run(workload) -> (report, picture, gradients)`` that measures the same two passes natively;
 it is timed in turn with ours, since nothing but the ratio says much on a shared computer.
+
+Each synthetic scene runs in a process of its own, so that its peak memory is its own.
 """
 
 from __future__ import annotations
@@ -14,96 +19,29 @@ import argparse
 import importlib.util
 import json
 import math
-import platform
+import os
+import resource
 import shutil
-import time
-from collections.abc import Callable
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from workloads import TILE, file_scene, milliseconds, projected, random_scene, workload_of
 
-from firstlight.render import (
-    fully_fused_projection,
-    isect_offset_encode,
-    isect_tiles,
-    rasterization,
-    rasterize_to_pixels,
-    twins,
-)
+from firstlight.pipeline import machine, versions
+from firstlight.render import fully_fused_projection, isect_tiles, rasterization, rasterize_to_pixels
+from firstlight.render._harmonics import view_colors
 
-SYNTHETIC = ((10_000, 512, 384), (50_000, 512, 384), (200_000, 1008, 672))
-STEP = (6_300, 504, 335)
-TWIN_SPLATS = 300  # the twin holds splats × pixels in memory
+SIZES = ((512, 384), (1024, 768), (1920, 1080))
+COUNTS = (10_000, 50_000, 100_000, 200_000, 1_000_000)
+SHAPE = ("means", "quats", "scales")
 
 
-def milliseconds(action: Callable[[], Any], rounds: int) -> float:
-    """Median of ``rounds`` calls, after one to warm up."""
-    action()
-    times = []
-    for _ in range(rounds):
-        begin = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - begin)
-    return 1e3 * float(np.median(times))
-
-
-def random_scene(count: int, width: int, height: int, mean_px: float) -> dict[str, Tensor]:
-    """Gaussians that fill the view of one camera, ``mean_px`` pixels wide in the middle of the scene."""
-    g = torch.Generator().manual_seed(0)
-    focal = float(max(width, height))
-    depth = 2 + 4 * torch.rand(count, generator=g)
-    place = (
-        torch.rand(count, 2, generator=g) * torch.tensor([width, height]) - torch.tensor([width, height]) / 2
-    )
-    sizes = (math.log(mean_px * 4 / focal) + 0.5 * torch.randn(count, 3, generator=g)).exp()
-    return {
-        "means": torch.cat([place * depth[:, None] / focal, depth[:, None]], -1),
-        "quats": torch.randn(count, 4, generator=g),
-        "scales": sizes,
-        "opacities": torch.rand(count, generator=g) * 0.9 + 0.05,
-        "sh": 0.3 * torch.randn(count, 16, 3, generator=g),
-        "viewmats": torch.eye(4)[None],
-        "Ks": torch.tensor([[[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]]]),
-    }
-
-
-def workload_of(scene: dict[str, Tensor], width: int, height: int) -> dict[str, Any]:
-    """The projected, sorted scene as a workload."""
-    radii, means2d, depths, conics, _ = fully_fused_projection(
-        scene["means"],
-        None,
-        scene["quats"],
-        scene["scales"],
-        scene["viewmats"],
-        scene["Ks"],
-        width,
-        height,
-        opacities=scene["opacities"],
-    )
-    tiles = (16, -(-width // 16), -(-height // 16))
-    opacities = scene["opacities"][None]
-    _, isect_ids, flatten_ids = isect_tiles(
-        means2d, radii, depths, *tiles, conics=conics, opacities=opacities
-    )
-    g = torch.Generator().manual_seed(1)
-    return {
-        "means2d": means2d[0].numpy(),
-        "conics": conics[0].numpy(),
-        "colors": torch.rand(len(scene["means"]), 3, generator=g).numpy(),
-        "opacities": scene["opacities"].numpy(),
-        "width": width,
-        "height": height,
-        "tile_size": 16,
-        "isect_offsets": isect_offset_encode(isect_ids, 1, *tiles[1:])[0].numpy().astype(np.int64),
-        "flatten_ids": flatten_ids.numpy(),
-        "v_render_colors": torch.randn(height, width, 3, generator=g).numpy(),
-    }
-
-
-def time_blending(work: dict[str, Any], rounds: int) -> dict[str, Any]:
+def blending(work: dict[str, Any], rounds: int) -> dict[str, Any]:
     """Forward and backward of ``rasterize_to_pixels`` through autograd; the picture and the gradients too."""
     leaves = [
         torch.from_numpy(np.ascontiguousarray(work[name], np.float32))[None].requires_grad_()
@@ -139,12 +77,12 @@ def beside_yardstick(work: dict[str, Any], yardstick: Any, rounds: int, turns: i
     for _ in range(turns):
         report, picture, gradients = yardstick.run(work)
         theirs.append((report["fwd_ms"], report["bwd_ms"]))
-        found = time_blending(work, rounds)
+        found = blending(work, rounds)
         ours.append((found["forward_ms"], found["backward_ms"]))
     best, best_theirs = np.min(ours, 0), np.min(theirs, 0)
-    v_means2d, _, v_colors, v_opacities = found["gradients"]
-    mine = np.concatenate([v_colors, v_opacities[:, None], v_means2d], 1)
-    scale = np.abs(gradients[:, :6]).max(0)
+    v_means2d, v_conics, v_colors, v_opacities = found["gradients"]
+    mine = np.concatenate([v_colors, v_opacities[:, None], v_means2d, v_conics], 1)
+    scale = np.abs(gradients).max(0)
     return {
         "forward_ms": float(best[0]),
         "backward_ms": float(best[1]),
@@ -153,66 +91,148 @@ def beside_yardstick(work: dict[str, Any], yardstick: Any, rounds: int, turns: i
         "forward_ratio": float(best[0] / best_theirs[0]),
         "backward_ratio": float(best[1] / best_theirs[1]),
         "picture_difference": float(np.abs(found["picture"] - picture).max()),
-        "gradient_difference": float((np.abs(mine - gradients[:, :6]).max(0) / scale).max()),
+        "gradient_difference": float((np.abs(mine - gradients).max(0) / scale).max()),
     }
 
 
-def time_step(scene: dict[str, Tensor], width: int, height: int, rounds: int) -> dict[str, float]:
-    """A whole ``rasterization`` with degree-3 harmonics, forward and backward."""
-    leaves = [
-        scene[name].clone().requires_grad_() for name in ("means", "quats", "scales", "opacities", "sh")
-    ]
+def stages(scene: dict[str, Tensor], width: int, height: int, rounds: int) -> dict[str, float]:
+    """Milliseconds of each stage, forward and backward, alone on what the stage before gave."""
+    # Degree 3 throughout, whatever the file holds: what a fit pays in the end.
+    degree = min(3, math.isqrt(scene["sh"].shape[1]) - 1)
+    leaves = [scene[name].clone().requires_grad_() for name in (*SHAPE, "opacities", "sh")]
+    means, quats, scales, opacities, sh = leaves
+    viewmats, Ks = scene["viewmats"], scene["Ks"]
+    project: Any = fully_fused_projection
+    generator = torch.Generator().manual_seed(2)
+
+    def projection() -> Any:
+        return project(means, None, quats, scales, viewmats, Ks, width, height, opacities=opacities)
+
+    radii, means2d, depths, conics = projected(scene, width, height)
+
+    def colours() -> Tensor:
+        return view_colors(means, viewmats, sh, degree, radii)
+
+    def tiles() -> Any:
+        across, down = -(-width // TILE), -(-height // TILE)
+        listed: Any = isect_tiles
+        return listed(
+            means2d, radii, depths, TILE, across, down, conics=conics, opacities=opacities.detach()[None]
+        )
+
+    out = projection()
+    floats = [out[1], out[2], out[3]]
+    v_floats = [torch.randn(t.shape, generator=generator) for t in floats]
+    shaded = colours()
+    v_shaded = torch.randn(shaded.shape, generator=generator)
+    grad = torch.autograd.grad
+    return {
+        "projection": milliseconds(projection, rounds),
+        "harmonics": milliseconds(colours, rounds),
+        "tiles": milliseconds(tiles, rounds),
+        "projection_backward": milliseconds(
+            lambda: grad(floats, leaves[:3], v_floats, retain_graph=True), rounds
+        ),
+        "harmonics_backward": milliseconds(
+            lambda: grad(shaded, [means, sh], v_shaded, retain_graph=True), rounds
+        ),
+    }
+
+
+def whole(scene: dict[str, Tensor], width: int, height: int, rounds: int) -> dict[str, float]:
+    """One ``rasterization`` with spherical harmonics, forward, and forward and backward."""
+    degree = min(3, math.isqrt(scene["sh"].shape[1]) - 1)
+    leaves = [scene[name].clone().requires_grad_() for name in (*SHAPE, "opacities", "sh")]
     gradient = torch.randn(1, height, width, 3, generator=torch.Generator().manual_seed(2))
     render: Any = rasterization
 
     def forward() -> Tensor:
-        picture: Tensor = render(*leaves, scene["viewmats"], scene["Ks"], width, height, sh_degree=3)[0]
+        picture: Tensor = render(
+            *leaves, scene["viewmats"], scene["Ks"], width, height, sh_degree=degree, packed=False
+        )[0]
         return picture
 
     def both() -> None:
         torch.autograd.grad(forward(), leaves, gradient)
 
-    forward_ms = milliseconds(forward, rounds)
-    return {"forward_ms": forward_ms, "both_ms": milliseconds(both, rounds)}
+    return {"forward_ms": milliseconds(forward, rounds), "both_ms": milliseconds(both, rounds)}
 
 
-def time_twin(rounds: int) -> dict[str, float]:
-    """Kernels and plain torch on the same few splats, forward and backward."""
-    width, height = 256, 192
-    scene = random_scene(TWIN_SPLATS, width, height, 6.0)
-    ours = time_step(scene, width, height, rounds)["both_ms"]
-    leaves = [
-        scene[name].clone().requires_grad_() for name in ("means", "quats", "scales", "opacities", "sh")
-    ]
-    twin: Any = twins.rasterization
-
-    def both() -> None:
-        picture, _ = twin(*leaves, scene["viewmats"], scene["Ks"], width, height, sh_degree=3)
-        torch.autograd.grad(picture.sum(), leaves)
-
-    theirs = milliseconds(both, 3)
-    return {"kernels_ms": ours, "plain_torch_ms": theirs, "ratio": theirs / ours}
-
-
-def time_gsplat(scene: dict[str, Tensor], width: int, height: int, rounds: int) -> dict[str, Any]:
-    """The same call to gsplat, where it is installed and finds a GPU."""
-    if importlib.util.find_spec("gsplat") is None:
-        return {"missing": "gsplat is not installed"}
-    if not torch.cuda.is_available():
-        return {"missing": "gsplat has no CPU path and there is no CUDA device"}
-    gsplat: Any = importlib.import_module("gsplat")
-    moved = {name: tensor.cuda() for name, tensor in scene.items()}
-    leaves = [moved[name].requires_grad_() for name in ("means", "quats", "scales", "opacities", "sh")]
-
-    def both() -> None:
-        picture = gsplat.rasterization(*leaves, moved["viewmats"], moved["Ks"], width, height, sh_degree=3)[0]
-        torch.autograd.grad(picture.sum(), leaves)
-        torch.cuda.synchronize()
-
-    return {"both_ms": milliseconds(both, rounds)}
+def measure(scene: dict[str, Tensor], width: int, height: int, rounds: int) -> dict[str, Any]:
+    """All there is to say about one scene at one size."""
+    entire = whole(scene, width, height, rounds)
+    found = blending(workload_of(scene, width, height), rounds)
+    blend = {key: found[key] for key in ("forward_ms", "backward_ms", "intersections")}
+    return {
+        "gaussians": len(scene["means"]),
+        "width": width,
+        "height": height,
+        "threads": torch.get_num_threads(),
+        "whole": entire,
+        "blending": blend,
+        "whole_over_blending": entire["both_ms"] / (blend["forward_ms"] + blend["backward_ms"]),
+        "stages_ms": stages(scene, width, height, rounds),
+        # Kibibytes on Linux, bytes on macOS.
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        / (2**20 if sys.platform == "darwin" else 2**10),
+    }
 
 
-def _load(path: Path) -> Any:
+def apart(request: dict[str, Any], threads: int) -> dict[str, Any]:
+    """``measure`` in a process of its own with so many threads."""
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "NUMBA_NUM_THREADS": str(threads)}
+    command = [sys.executable, __file__, "--one", json.dumps(request)]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    say(found)
+    return found
+
+
+def one(request: dict[str, Any]) -> None:
+    """The process behind ``apart``."""
+    size = (request["width"], request["height"])
+    if "path" in request:
+        scene = file_scene(Path(request["path"]), *size)
+    else:
+        scene = random_scene(request["gaussians"], *size)
+    print(json.dumps(measure(scene, *size, request["rounds"])))
+
+
+def say(found: dict[str, Any]) -> None:
+    blend, entire = found["blending"], found["whole"]
+    print(
+        f"{found['gaussians']:>9,} at {found['width']}×{found['height']}, {found['threads']} threads: "
+        f"blend {blend['forward_ms']:.1f} + {blend['backward_ms']:.1f} ms, whole {entire['forward_ms']:.1f} "
+        f"forward, {entire['both_ms']:.1f} both ({found['whole_over_blending']:.2f}× blending), "
+        f"{found['peak_mb']:.0f} MB",
+        flush=True,
+    )
+
+
+def grid(args: argparse.Namespace) -> dict[str, Any]:
+    """Every count at every size with all threads, one size with fewer, and the splat files."""
+    threads = torch.get_num_threads()
+    found: dict[str, Any] = {"grid": [], "threads": [], "scenes": {}}
+    request: dict[str, Any]
+    for width, height in SIZES:
+        for count in COUNTS:
+            request = {"gaussians": count, "width": width, "height": height}
+            request["rounds"] = args.rounds if count <= 200_000 else max(3, args.rounds // 3)
+            found["grid"].append(apart(request, threads))
+    fewer = sorted({2**k for k in range(12) if 2**k < threads} | {threads})
+    for number in fewer:
+        request = {"gaussians": 200_000, "width": 1024, "height": 768, "rounds": args.rounds}
+        found["threads"].append(apart(request, number))
+    for path in args.scenes:
+        print(path.name, flush=True)
+        request = {"path": str(path), "width": 1024, "height": 768, "rounds": args.rounds}
+        found["scenes"][path.name] = apart(request, threads)
+    return found
+
+
+def load_yardstick(path: Path) -> Any:
+    if shutil.which("g++") is None:
+        raise SystemExit("--yardstick needs g++, which is not here")
     spec = importlib.util.spec_from_file_location("yardstick", path)
     if spec is None or spec.loader is None:
         raise SystemExit(f"{path}: not a Python file")
@@ -221,60 +241,46 @@ def _load(path: Path) -> Any:
     return module
 
 
-def _say(name: str, numbers: dict[str, Any]) -> None:
-    shown = (
-        f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"
-        for key, value in numbers.items()
-    )
-    print(f"{name}: {', '.join(shown)}", flush=True)
+def workload(args: argparse.Namespace) -> dict[str, Any]:
+    """One workload file, beside the yardstick where there is one."""
+    with np.load(args.workload, allow_pickle=False) as stored:
+        work = dict(stored)
+    found = blending(work, args.rounds)
+    numbers = {key: found[key] for key in ("forward_ms", "backward_ms", "intersections")}
+    if args.yardstick is not None:
+        numbers |= beside_yardstick(work, load_yardstick(args.yardstick), args.rounds, args.turns)
+    words = (f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in numbers.items())
+    print(f"{args.workload.stem}: {', '.join(words)}", flush=True)
+    return {args.workload.stem: numbers}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--json", type=Path, required=True, help="where the numbers go")
-    parser.add_argument("--workload", type=Path, help="time this workload instead of the synthetic ones")
+    parser.add_argument("--json", type=Path, help="where the numbers go; what it holds already is kept")
+    parser.add_argument("--workload", type=Path, help="time this workload instead of the synthetic scenes")
     parser.add_argument("--yardstick", type=Path, help="a yardstick.py to time in turn (needs g++)")
+    parser.add_argument("--scenes", type=Path, nargs="*", default=[], help="splat files to time as well")
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--turns", type=int, default=3, help="how often ours and the yardstick take turns")
+    parser.add_argument("--table", type=Path, help="write a page of all that the JSON file holds")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    yardstick = None
-    if args.yardstick is not None:
-        if shutil.which("g++") is None:
-            raise SystemExit("--yardstick needs g++, which is not here")
-        yardstick = _load(args.yardstick)
-    results: dict[str, Any] = {
-        "machine": {
-            "processor": platform.processor() or platform.machine(),
-            "threads": torch.get_num_threads(),
-        },
-        "workloads": {},
-    }
-
-    def blending(name: str, work: dict[str, Any]) -> None:
-        found = time_blending(work, args.rounds)
-        numbers = {key: found[key] for key in ("forward_ms", "backward_ms", "intersections")}
-        if yardstick is not None:
-            numbers |= beside_yardstick(work, yardstick, args.rounds, args.turns)
-        results["workloads"][name] = {"blending": numbers}
-        _say(f"{name} blending", numbers)
-
+    if args.one:
+        one(json.loads(args.one))
+        return
+    if args.json is None:
+        parser.error("--json FILE says where the numbers go")
+    results: dict[str, Any] = json.loads(args.json.read_text()) if args.json.exists() else {}
+    results |= {"machine": machine(), "versions": versions()}
     if args.workload is not None:
-        with np.load(args.workload, allow_pickle=False) as stored:
-            blending(args.workload.stem, dict(stored))
+        results.setdefault("workloads", {}).update(workload(args))
     else:
-        for count, width, height in (STEP, *SYNTHETIC):
-            scene = random_scene(count, width, height, 8.0 if (count, width, height) == STEP else 2.0)
-            name = f"{count}@{width}x{height}"
-            blending(name, workload_of(scene, width, height))
-            step = time_step(scene, width, height, args.rounds)
-            results["workloads"][name] |= {
-                "step": step,
-                "gsplat": time_gsplat(scene, width, height, args.rounds),
-            }
-            _say(f"{name} whole step", step)
-        results["twin"] = time_twin(args.rounds)
-        _say("plain torch", results["twin"])
+        results.update(grid(args))
     args.json.write_text(json.dumps(results, indent=1) + "\n")
+    if args.table is not None:
+        from rasterize_page import write_page
+
+        write_page(results, args.table)
 
 
 if __name__ == "__main__":
