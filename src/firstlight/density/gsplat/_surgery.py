@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 
 import torch
 from torch import Tensor
 
 # Raw Gaussians by name: means [N, 3], scales (log) [N, 3], quats [N, 4], opacities (logit) [N], and any more.
 Params = MutableMapping[str, torch.nn.Parameter] | torch.nn.ParameterDict
-Optimizers = MutableMapping[str, torch.optim.Optimizer]  # one for each parameter that is trained, by its name
+Optimizers = Mapping[str, torch.optim.Optimizer]  # one for each parameter that is trained, by its name
 
 
 def rewrite(
