@@ -9,6 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from firstlight.render._errors import ShapeError
+
 Array = npt.NDArray[Any]
 NO_FLOATS: Array = np.empty(0, np.float32)
 
@@ -40,9 +42,9 @@ def differentiable(rule: type[torch.autograd.Function], *inputs: Any) -> Any:
 
 
 def check_shape(name: str, tensor: Tensor, *shape: int) -> None:
-    """ValueError unless ``tensor`` has this shape; TypeError unless it is float32 on the CPU."""
+    """ShapeError unless ``tensor`` has this shape; TypeError unless it is float32 on the CPU."""
     if tuple(tensor.shape) != shape:
-        raise ValueError(f"{name}: expected shape {list(shape)}, got {list(tensor.shape)}")
+        raise ShapeError(f"{name}: expected shape {list(shape)}, got {list(tensor.shape)}")
     if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
         raise TypeError(f"{name}: expected float32 on the CPU, got {tensor.dtype} on {tensor.device}")
 

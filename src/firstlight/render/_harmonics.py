@@ -6,13 +6,15 @@ import torch
 from torch import Tensor
 
 from firstlight.render._arrays import check_shape, differentiable
-from firstlight.render._sh_rule import Shade
+from firstlight.render._errors import ShapeError
+from firstlight.render._packing import DENSE, Rows
+from firstlight.render._sh_rule import Shade, Shading
 from firstlight.scene.sh import MAX_DEGREE
 
 
 def _check_degree(degree: int, coefficients: int) -> None:
     if not 0 <= degree <= MAX_DEGREE or (degree + 1) ** 2 > coefficients:
-        raise ValueError(
+        raise ShapeError(
             f"degree {degree} of spherical harmonics: expected 0 to {MAX_DEGREE} and (degree + 1)² at most "
             f"the {coefficients} coefficients given"
         )
@@ -27,35 +29,38 @@ def spherical_harmonics(
     """Evaluate spherical harmonics up to ``degrees_to_use`` (0 to 4) in directions of any length.
 
     Basis of Kerbl et al. 2023, as in ``firstlight.scene.sh``. Returns [..., 3]; zeros where ``masks`` (bool)
-    is False. Gradients flow to ``dirs`` and ``coeffs``. ValueError for wrong shapes or degree.
+    is False. Gradients flow to ``dirs`` and ``coeffs``. ShapeError for wrong shapes or degree.
     """
     batch = dirs.shape[:-1]
     _check_degree(degrees_to_use, coeffs.shape[-2])
     check_shape("dirs", dirs, *batch, 3)
     check_shape("coeffs", coeffs, *batch, coeffs.shape[-2], 3)
     if masks is not None and masks.shape != batch:
-        raise ValueError(f"masks: expected shape {list(batch)}, got {list(masks.shape)}")
-    count = math.prod(batch)
+        raise ShapeError(f"masks: expected shape {list(batch)}, got {list(masks.shape)}")
     colors: Tensor = differentiable(
         Shade,
-        dirs.reshape(count, 3),
+        dirs.reshape(-1, 3),
         torch.zeros(1, 3),
-        coeffs.reshape(count, -1, 3),
+        coeffs.reshape(-1, *coeffs.shape[-2:]),
         None if masks is None else masks.to(torch.int32),
-        degrees_to_use,
-        0.0,
-        -math.inf,
+        Shading(degrees_to_use, 0.0, -math.inf, DENSE),
     )
     return colors.view(*batch, 3)
 
 
-def view_colors(means: Tensor, viewmats: Tensor, sh: Tensor, degree: int, radii: Tensor) -> Tensor:
-    """Colours max(0, ½ + SH) [C, N, 3] of Gaussians seen from C cameras; zeros where ``radii`` are 0.
+def view_colors(
+    means: Tensor,  # [..., N, 3]
+    viewmats: Tensor,  # [..., C, 4, 4]
+    sh: Tensor,  # [..., (C,) N, K, 3]
+    degree: int,
+    radii: Tensor,  # [..., C, N, 2] int32, or [nnz, 2]
+    rows: Rows = DENSE,
+) -> Tensor:
+    """Colours max(0, ½ + SH) [..., C, N, 3], or [nnz, 3]; zeros where ``radii`` are 0.
 
-    means [N, 3], viewmats [C, 4, 4], sh [N, K, 3] or [C, N, K, 3], radii [C, N, 2] int32. Gradients flow to
-    means, viewmats and sh.
+    Gradients flow to means, viewmats and sh.
     """
     _check_degree(degree, sh.shape[-2])
-    centers = torch.inverse(viewmats)[:, :3, 3]
-    colors: Tensor = differentiable(Shade, means, centers, sh, radii, degree, 0.5, 0.0)
+    centers = torch.inverse(viewmats)[..., :3, 3]
+    colors: Tensor = differentiable(Shade, means, centers, sh, radii, Shading(degree, 0.5, 0.0, rows))
     return colors

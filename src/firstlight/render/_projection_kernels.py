@@ -1,8 +1,9 @@
 """Projection kernels: one Gaussian and camera at a time, in double precision inside.
 
-With Q = W R (W the camera's rotation, R the Gaussian's) and J the derivative of the projection, the picture's
-covariance is A Aᵀ, A = J Q diag(s). Working with A keeps it positive whatever the rounding, and its
-determinant (Cauchy-Binet: the sum of squared minors of A) has no cancellation, so needles survive.
+With Q = W R (W the camera's rotation, R the Gaussian's), J the derivative of the projection and T = J Q, the
+picture's covariance is A Aᵀ, A = T diag(s). Working with A keeps it positive whatever the rounding, and its
+determinant (Cauchy-Binet: the sum of squared minors of A) has no cancellation, so needles survive. Gaussians
+given by covariances Σ have R = 1; there A = T Σ and the picture's covariance is A Tᵀ.
 """
 
 import math
@@ -12,25 +13,12 @@ import numpy as np
 from numba import prange
 
 from firstlight.render._jit import device, kernel
+from firstlight.render._packing import rows_between
+from firstlight.render._projection_lenses import CAMERA, jacobian, project_point, pull_back, read_camera
 
 ALPHA_MIN = 1.0 / 255.0
 REACH = 3.33  # standard deviations; an opacity of 1 falls to 1/255 a little before
-CAMERA = 22  # W (9), t (3), fx, fy, cx, cy, and the bounds of x/z and y/z inside J (4); 2 unused
 HUGE = 1e30  # px²: what is larger has left float32 behind
-
-
-@device
-def _read_camera(viewmats: Any, Ks: Any, image: int, width: int, height: int, cam: Any) -> None:
-    for i in range(3):
-        for j in range(3):
-            cam[3 * i + j] = viewmats[image, i, j]
-        cam[9 + i] = viewmats[image, i, 3]
-    fx, fy, cx, cy = Ks[image, 0, 0], Ks[image, 1, 1], Ks[image, 0, 2], Ks[image, 1, 2]
-    cam[12], cam[13], cam[14], cam[15] = fx, fy, cx, cy
-    # A Gaussian's shape is linearised no further out than 15 % of the picture past its border.
-    margin_x, margin_y = 0.15 * width / fx, 0.15 * height / fy
-    cam[16], cam[17] = -(cx / fx + margin_x), (width - cx) / fx + margin_x
-    cam[18], cam[19] = -(cy / fy + margin_y), (height - cy) / fy + margin_y
 
 
 @device
@@ -65,32 +53,41 @@ def _to_camera(cam: Any, means: Any, n: int) -> Any:
 
 
 @device
-def _slopes(cam: Any, x: Any, y: Any, z: Any) -> Any:
-    """x/z and y/z as J uses them, held near the picture."""
-    return (
-        min(max(x / z, cam[16]), cam[17]),
-        min(max(y / z, cam[18]), cam[19]),
-    )
-
-
-@device
 def _fill_shape(
-    cam: Any, R: Any, scales: Any, n: int, u: Any, v: Any, z: Any, Q: Any, T: Any, A: Any
-) -> None:
-    """Q = W R [9], T = J Q [6], A = T diag(s) [6]."""
+    cam: Any, J: Any, quats: Any, scales: Any, covars: Any, n: int, R: Any, Q: Any, T: Any, A: Any
+) -> Any:
+    """Fills R [9], Q = W R [9], T = J Q [6], A [6]; returns w, x, y, z and 1 / |quaternion|."""
+    given = covars.shape[0] > 0
+    w, x, y, z, inverse = 1.0, 0.0, 0.0, 0.0, 0.0
+    if not given:
+        w, x, y, z, inverse = _unit_quat(quats, n)
+    _rotation(w, x, y, z, R)
     for i in range(3):
         for k in range(3):
             Q[3 * i + k] = cam[3 * i] * R[k] + cam[3 * i + 1] * R[3 + k] + cam[3 * i + 2] * R[6 + k]
-    jx, jy = cam[12] / z, cam[13] / z
     for k in range(3):
-        T[k] = jx * (Q[k] - u * Q[6 + k])
-        T[3 + k] = jy * (Q[3 + k] - v * Q[6 + k])
-        A[k], A[3 + k] = T[k] * scales[n, k], T[3 + k] * scales[n, k]
+        T[k] = J[0] * Q[k] + J[1] * Q[3 + k] + J[2] * Q[6 + k]
+        T[3 + k] = J[3] * Q[k] + J[4] * Q[3 + k] + J[5] * Q[6 + k]
+    if given:
+        c = covars[n]
+        for row in range(0, 6, 3):
+            A[row] = c[0] * T[row] + c[1] * T[row + 1] + c[2] * T[row + 2]
+            A[row + 1] = c[1] * T[row] + c[3] * T[row + 1] + c[4] * T[row + 2]
+            A[row + 2] = c[2] * T[row] + c[4] * T[row + 1] + c[5] * T[row + 2]
+    else:
+        for k in range(3):
+            A[k], A[3 + k] = T[k] * scales[n, k], T[3 + k] * scales[n, k]
+    return w, x, y, z, inverse
 
 
 @device
-def _covariance(A: Any) -> Any:
-    """c00, c01, c11 and the determinant of A Aᵀ."""
+def _covariance(T: Any, A: Any, given: bool) -> Any:
+    """c00, c01, c11 of the picture's covariance and its determinant."""
+    if given:
+        c00 = A[0] * T[0] + A[1] * T[1] + A[2] * T[2]
+        c01 = A[0] * T[3] + A[1] * T[4] + A[2] * T[5]
+        c11 = A[3] * T[3] + A[4] * T[4] + A[5] * T[5]
+        return c00, c01, c11, max(c00 * c11 - c01 * c01, 0.0)
     c00 = A[0] * A[0] + A[1] * A[1] + A[2] * A[2]
     c01 = A[0] * A[3] + A[1] * A[4] + A[2] * A[5]
     c11 = A[3] * A[3] + A[4] * A[4] + A[5] * A[5]
@@ -100,61 +97,74 @@ def _covariance(A: Any) -> Any:
 
 @kernel
 def project(
-    means: Any,  # [N, 3]
-    quats: Any,  # [N, 4]
-    scales: Any,  # [N, 3]
-    opacities: Any,  # [N], or empty
-    viewmats: Any,  # [C, 4, 4]
-    Ks: Any,  # [C, 3, 3]
+    means: Any,  # [B * N, 3]
+    quats: Any,  # [B * N, 4], or empty
+    scales: Any,  # [B * N, 3], or empty
+    covars: Any,  # [B * N, 6], or empty
+    opacities: Any,  # [B * N], or empty
+    viewmats: Any,  # [B * C, 4, 4]
+    Ks: Any,  # [B * C, 3, 3]
+    count: int,  # N
+    cameras: int,  # C
+    model: int,
     width: int,
     height: int,
     eps2d: Any,
     near: Any,
     far: Any,
     radius_clip: Any,
-    radii: Any,  # [C, N, 2] out
-    means2d: Any,  # [C, N, 2] out
-    depths: Any,  # [C, N] out
-    conics: Any,  # [C, N, 3] out
-    compensations: Any,  # [C, N] out, or empty
-    chunks: int,
+    radii: Any,  # [B * C * N, 2] out
+    means2d: Any,  # [B * C * N, 2] out
+    depths: Any,  # [B * C * N] out
+    conics: Any,  # [B * C * N, 3] out
+    compensations: Any,  # [B * C * N] out, or empty
+    ids: Any,  # [B * C * N] out, or empty
+    filled: Any,  # [chunks, B * C] out
 ) -> None:
-    """Centre, extent, inverse covariance and depth in the picture; zeros for what cannot be seen."""
-    count = means.shape[0]
+    """Centre, extent, inverse covariance and depth in the picture; zeros for what cannot be seen.
+
+    Where ``ids`` is not empty, each chunk writes only what is seen, from the beginning of its part of every
+    image, whose Gaussian it is to ``ids``, and how many there are to ``filled``.
+    """
+    given, packed, chunks = covars.shape[0] > 0, ids.shape[0] > 0, filled.shape[0]
     for chunk in prange(chunks):
         cam, R, Q = np.empty(CAMERA), np.empty(9), np.empty(9)
         T, A = np.empty(6), np.empty(6)
+        first, last = count * chunk // chunks, count * (chunk + 1) // chunks
         for image in range(viewmats.shape[0]):
-            _read_camera(viewmats, Ks, image, width, height, cam)
-            for n in range(count * chunk // chunks, count * (chunk + 1) // chunks):
-                radii[image, n, 0] = 0
-                radii[image, n, 1] = 0
-                means2d[image, n, 0] = 0.0
-                means2d[image, n, 1] = 0.0
-                depths[image, n] = 0.0
-                conics[image, n, 0] = 0.0
-                conics[image, n, 1] = 0.0
-                conics[image, n, 2] = 0.0
-                if compensations.shape[0] > 0:
-                    compensations[image, n] = 0.0
-                x, y, z = _to_camera(cam, means, n)
-                if not (z >= near and z <= far):  # written so that NaN is culled too
+            read_camera(viewmats, Ks, image, width, height, cam)
+            row, base = image * count + first, image // cameras * count
+            begin = row
+            for n in range(first, last):
+                if not packed:
+                    row = image * count + n
+                    radii[row, 0] = 0
+                    radii[row, 1] = 0
+                    means2d[row, 0] = 0.0
+                    means2d[row, 1] = 0.0
+                    depths[row] = 0.0
+                    conics[row, 0] = 0.0
+                    conics[row, 1] = 0.0
+                    conics[row, 2] = 0.0
+                    if compensations.shape[0] > 0:
+                        compensations[row] = 0.0
+                x, y, z = _to_camera(cam, means, base + n)
+                inverse_z = 1.0 / z
+                px, py, depth = project_point(model, cam, x, y, z, inverse_z)
+                if not (depth >= near and depth <= far):  # written so that NaN is culled too
                     continue
-                px, py = cam[12] * x / z + cam[14], cam[13] * y / z + cam[15]
-                w, qx, qy, qz, _ = _unit_quat(quats, n)
-                _rotation(w, qx, qy, qz, R)
-                u, v = _slopes(cam, x, y, z)
-                _fill_shape(cam, R, scales, n, u, v, z, Q, T, A)
-                c00, c01, c11, sharp = _covariance(A)
+                J = jacobian(model, cam, x, y, z, inverse_z)
+                _fill_shape(cam, J, quats, scales, covars, base + n, R, Q, T, A)
+                c00, c01, c11, sharp = _covariance(T, A, given)
                 det = sharp + eps2d * (c00 + c11) + eps2d * eps2d
                 c00 += eps2d
                 c11 += eps2d
-                if not (det > 0.0 and c00 < HUGE and c11 < HUGE):
+                if not (det > 0.0 and c00 > 0.0 and c11 > 0.0 and c00 < HUGE and c11 < HUGE):
                     continue
                 compensation = math.sqrt(sharp / det)
                 reach = REACH
                 if opacities.shape[0] > 0:
-                    opacity = np.float64(opacities[n])
+                    opacity = np.float64(opacities[base + n])
                     if compensations.shape[0] > 0:
                         opacity *= compensation
                     if not (opacity >= ALPHA_MIN):
@@ -165,16 +175,20 @@ def project(
                     continue
                 if not (px + rx > 0 and px - rx < width and py + ry > 0 and py - ry < height):
                     continue
-                radii[image, n, 0] = np.int32(min(rx, 1e9))
-                radii[image, n, 1] = np.int32(min(ry, 1e9))
-                means2d[image, n, 0] = px
-                means2d[image, n, 1] = py
-                depths[image, n] = z
-                conics[image, n, 0] = c11 / det
-                conics[image, n, 1] = -c01 / det
-                conics[image, n, 2] = c00 / det
+                radii[row, 0] = np.int32(min(rx, 1e9))
+                radii[row, 1] = np.int32(min(ry, 1e9))
+                means2d[row, 0] = px
+                means2d[row, 1] = py
+                depths[row] = depth
+                conics[row, 0] = c11 / det
+                conics[row, 1] = -c01 / det
+                conics[row, 2] = c00 / det
                 if compensations.shape[0] > 0:
-                    compensations[image, n] = compensation
+                    compensations[row] = compensation
+                if packed:
+                    ids[row] = n
+                    row += 1
+            filled[chunk, image] = row - begin
 
 
 @device
@@ -190,33 +204,26 @@ def _rotation_backward(w: Any, x: Any, y: Any, z: Any, v: Any) -> Any:
 
 @device
 def _covariance_backward(
-    A: Any,
+    c00: Any,
+    c01: Any,
+    c11: Any,
+    sharp: Any,
     conics: Any,
     v_conics: Any,
-    image: int,
-    n: int,
+    row: int,
     compensation: Any,
     v_compensation: Any,
     eps2d: Any,
 ) -> Any:
     """Gradient of c00, c01, c11 (c01 counted once) from those of the inverse and of the compensation."""
-    a, b, c = (
-        np.float64(conics[image, n, 0]),
-        np.float64(conics[image, n, 1]),
-        np.float64(conics[image, n, 2]),
-    )
-    va, vb, vc = (
-        np.float64(v_conics[image, n, 0]),
-        np.float64(v_conics[image, n, 1]),
-        np.float64(v_conics[image, n, 2]),
-    )
+    a, b, c = np.float64(conics[row, 0]), np.float64(conics[row, 1]), np.float64(conics[row, 2])
+    va, vb, vc = np.float64(v_conics[row, 0]), np.float64(v_conics[row, 1]), np.float64(v_conics[row, 2])
     # d(C⁻¹) = -C⁻¹ dC C⁻¹
     v00 = -(a * a * va + a * b * vb + b * b * vc)
     v01 = -(2 * a * b * va + (a * c + b * b) * vb + 2 * b * c * vc)
     v11 = -(b * b * va + b * c * vb + c * c * vc)
     if v_compensation != 0.0 and compensation > 1e-6:
         # ρ² = det(A Aᵀ) / det(A Aᵀ + ε I)
-        c00, c01, c11, sharp = _covariance(A)
         det = sharp + eps2d * (c00 + c11) + eps2d * eps2d
         half = 0.5 * v_compensation / (compensation * det)
         ratio = sharp / det
@@ -226,84 +233,104 @@ def _covariance_backward(
     return v00, v01, v11
 
 
+@device
+def _add_covars(v_covars: Any, to: int, T: Any, v00: Any, v01: Any, v11: Any) -> None:
+    """Gradient of the upper triangle of Σ, whose other half moves with it."""
+    for i in range(3):
+        for j in range(i, 3):
+            whole = v00 * T[i] * T[j] + v11 * T[3 + i] * T[3 + j]
+            mixed = 0.5 * v01 * (T[i] * T[3 + j] + T[j] * T[3 + i])
+            twice = 1.0 if i == j else 2.0
+            v_covars[to, i * (5 - i) // 2 + j] += twice * (whole + mixed)
+
+
+@device
+def _dot(a: Any, i: int, b: Any, j: int) -> Any:
+    return a[i] * b[j] + a[i + 1] * b[j + 1] + a[i + 2] * b[j + 2]
+
+
 @kernel
 def project_backward(
-    means: Any,  # [N, 3]
-    quats: Any,  # [N, 4]
-    scales: Any,  # [N, 3]
-    viewmats: Any,  # [C, 4, 4]
-    Ks: Any,  # [C, 3, 3]
+    means: Any,  # [B * N, 3]
+    quats: Any,  # [B * N, 4], or empty
+    scales: Any,  # [B * N, 3], or empty
+    covars: Any,  # [B * N, 6], or empty
+    viewmats: Any,  # [B * C, 4, 4]
+    Ks: Any,  # [B * C, 3, 3]
+    count: int,  # N
+    cameras: int,  # C
+    model: int,
     width: int,
     height: int,
     eps2d: Any,
-    radii: Any,  # [C, N, 2]
-    conics: Any,  # [C, N, 3]
-    compensations: Any,  # [C, N], or empty
-    v_means2d: Any,  # [C, N, 2]
-    v_depths: Any,  # [C, N]
-    v_conics: Any,  # [C, N, 3]
-    v_compensations: Any,  # [C, N], or empty
-    v_means: Any,  # [N, 3] out
-    v_quats: Any,  # [N, 4] out
-    v_scales: Any,  # [N, 3] out
-    v_viewmats: Any,  # [chunks, C, 12] out: W row by row, then t
+    starts: Any,  # where packed rows begin, or empty (see ``_packing``)
+    ids: Any,
+    radii: Any,  # [rows, 2]
+    conics: Any,  # [rows, 3]
+    compensations: Any,  # [rows], or empty
+    v_means2d: Any,  # [rows, 2]
+    v_depths: Any,  # [rows]
+    v_conics: Any,  # [rows, 3]
+    v_compensations: Any,  # [rows], or empty
+    sparse: bool,
+    v_means: Any,  # [B * N, 3], or one a row where ``sparse``; out, zeros
+    v_quats: Any,  # [B * N, 4] likewise, or empty
+    v_scales: Any,  # [B * N, 3] likewise, or empty
+    v_covars: Any,  # [B * N, 6] likewise, or empty
+    v_viewmats: Any,  # [chunks, B * C, 12] out: W row by row, then t
 ) -> None:
     """Gradients of the Gaussians, summed over cameras, and of the cameras, one sum a chunk."""
-    count = means.shape[0]
-    chunks = v_viewmats.shape[0]
+    given, chunks = covars.shape[0] > 0, v_viewmats.shape[0]
     for chunk in prange(chunks):
         cam, R, Q = np.empty(CAMERA), np.empty(9), np.empty(9)
-        T, A, v_T = np.empty(6), np.empty(6), np.empty(6)
-        v_Q, v_R = np.empty(9), np.empty(9)
+        T, A = np.empty(6), np.empty(6)
+        v_T, v_Q, v_R = np.empty(6), np.empty(9), np.empty(9)
         first, last = count * chunk // chunks, count * (chunk + 1) // chunks
-        v_means[first:last] = 0.0
-        v_quats[first:last] = 0.0
-        v_scales[first:last] = 0.0
         v_viewmats[chunk] = 0.0
         for image in range(viewmats.shape[0]):
-            _read_camera(viewmats, Ks, image, width, height, cam)
-            v_cam = v_viewmats[chunk, image]
-            for n in range(first, last):
-                if radii[image, n, 0] <= 0:
+            read_camera(viewmats, Ks, image, width, height, cam)
+            v_cam, base = v_viewmats[chunk, image], image // cameras * count
+            begin, end = rows_between(starts, ids, image, count, first, last)
+            for row in range(begin, end):
+                if radii[row, 0] <= 0:
                     continue
+                n = base + (row - image * count if starts.shape[0] == 0 else ids[row])
+                to = row if sparse else n
                 x, y, z = _to_camera(cam, means, n)
-                w, qx, qy, qz, inverse = _unit_quat(quats, n)
-                _rotation(w, qx, qy, qz, R)
-                u, v = _slopes(cam, x, y, z)
-                _fill_shape(cam, R, scales, n, u, v, z, Q, T, A)
+                inverse_z = 1.0 / z
+                J = jacobian(model, cam, x, y, z, inverse_z)
+                w, qx, qy, qz, inverse = _fill_shape(cam, J, quats, scales, covars, n, R, Q, T, A)
                 compensation, v_compensation = 0.0, 0.0
                 if v_compensations.shape[0] > 0:
-                    compensation = np.float64(compensations[image, n])
-                    v_compensation = np.float64(v_compensations[image, n])
+                    compensation = np.float64(compensations[row])
+                    v_compensation = np.float64(v_compensations[row])
+                c00, c01, c11, sharp = _covariance(T, A, given)
                 v00, v01, v11 = _covariance_backward(
-                    A, conics, v_conics, image, n, compensation, v_compensation, eps2d
+                    c00, c01, c11, sharp, conics, v_conics, row, compensation, v_compensation, eps2d
                 )
                 for k in range(3):
-                    v_a0, v_a1 = 2 * v00 * A[k] + v01 * A[3 + k], 2 * v11 * A[3 + k] + v01 * A[k]
-                    v_scales[n, k] += v_a0 * T[k] + v_a1 * T[3 + k]
-                    v_T[k], v_T[3 + k] = v_a0 * scales[n, k], v_a1 * scales[n, k]
-                # T0 = fx/z (Q0 - u Q2), T1 = fy/z (Q1 - v Q2)
-                jx, jy = cam[12] / z, cam[13] / z
-                v_u, v_v, v_z = 0.0, 0.0, np.float64(v_depths[image, n])
-                for k in range(3):
-                    v_Q[k], v_Q[3 + k] = jx * v_T[k], jy * v_T[3 + k]
-                    v_Q[6 + k] = -(u * jx * v_T[k] + v * jy * v_T[3 + k])
-                    v_u -= jx * v_T[k] * Q[6 + k]
-                    v_v -= jy * v_T[3 + k] * Q[6 + k]
-                    v_z -= (v_T[k] * T[k] + v_T[3 + k] * T[3 + k]) / z
-                v_px, v_py = jx * v_means2d[image, n, 0], jy * v_means2d[image, n, 1]
-                v_x, v_y = v_px, v_py
-                v_z -= (v_px * x + v_py * y) / z
-                if u == x / z:  # inside the bounds
-                    v_x += v_u / z
-                    v_z -= v_u * u / z
-                if v == y / z:
-                    v_y += v_v / z
-                    v_z -= v_v * v / z
-                # Q = W R
-                for i in range(3):
+                    v_T[k], v_T[3 + k] = 2 * v00 * A[k] + v01 * A[3 + k], 2 * v11 * A[3 + k] + v01 * A[k]
+                if given:
+                    _add_covars(v_covars, to, T, v00, v01, v11)
+                else:
                     for k in range(3):
-                        v_R[3 * i + k] = cam[i] * v_Q[k] + cam[3 + i] * v_Q[3 + k] + cam[6 + i] * v_Q[6 + k]
+                        v_scales[to, k] += v_T[k] * T[k] + v_T[3 + k] * T[3 + k]
+                        v_T[k] *= scales[n, k]
+                        v_T[3 + k] *= scales[n, k]
+                # T = J Q
+                for k in range(3):
+                    v_Q[k] = J[0] * v_T[k] + J[3] * v_T[3 + k]
+                    v_Q[3 + k] = J[1] * v_T[k] + J[4] * v_T[3 + k]
+                    v_Q[6 + k] = J[2] * v_T[k] + J[5] * v_T[3 + k]
+                v_J = (
+                    _dot(v_T, 0, Q, 0), _dot(v_T, 0, Q, 3), _dot(v_T, 0, Q, 6),
+                    _dot(v_T, 3, Q, 0), _dot(v_T, 3, Q, 3), _dot(v_T, 3, Q, 6),
+                )  # fmt: skip
+                v_px, v_py = np.float64(v_means2d[row, 0]), np.float64(v_means2d[row, 1])
+                v_x, v_y, v_z = pull_back(
+                    model, cam, x, y, z, inverse_z, J, v_J, v_px, v_py, np.float64(v_depths[row])
+                )
+                # Q = W R
                 for i in range(3):
                     for j in range(3):
                         v_cam[3 * i + j] += (
@@ -312,16 +339,21 @@ def project_backward(
                             + v_Q[3 * i + 2] * R[3 * j + 2]
                         )
                 for j in range(3):
-                    v_means[n, j] += cam[j] * v_x + cam[3 + j] * v_y + cam[6 + j] * v_z
+                    v_means[to, j] += cam[j] * v_x + cam[3 + j] * v_y + cam[6 + j] * v_z
                     v_cam[j] += v_x * means[n, j]
                     v_cam[3 + j] += v_y * means[n, j]
                     v_cam[6 + j] += v_z * means[n, j]
                 v_cam[9] += v_x
                 v_cam[10] += v_y
                 v_cam[11] += v_z
+                if given:
+                    continue
+                for i in range(3):
+                    for k in range(3):
+                        v_R[3 * i + k] = cam[i] * v_Q[k] + cam[3 + i] * v_Q[3 + k] + cam[6 + i] * v_Q[6 + k]
                 gw, gx, gy, gz = _rotation_backward(w, qx, qy, qz, v_R)
                 along = w * gw + qx * gx + qy * gy + qz * gz
-                v_quats[n, 0] += inverse * (gw - along * w)
-                v_quats[n, 1] += inverse * (gx - along * qx)
-                v_quats[n, 2] += inverse * (gy - along * qy)
-                v_quats[n, 3] += inverse * (gz - along * qz)
+                v_quats[to, 0] += inverse * (gw - along * w)
+                v_quats[to, 1] += inverse * (gx - along * qx)
+                v_quats[to, 2] += inverse * (gy - along * qy)
+                v_quats[to, 3] += inverse * (gz - along * qz)

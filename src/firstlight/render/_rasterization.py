@@ -1,29 +1,43 @@
 """The whole way from Gaussians to pictures, with gsplat's interface."""
 
-from typing import Any, Literal
+import math
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from firstlight.render._arrays import check_shape
+from firstlight.render._arrays import Array, check_shape
 from firstlight.render._blend import rasterize_to_pixels
-from firstlight.render._errors import unsupported
+from firstlight.render._errors import ShapeError, unsupported
 from firstlight.render._harmonics import view_colors
-from firstlight.render._projection import CameraModel, fully_fused_projection
+from firstlight.render._packing import DENSE, Packed
+from firstlight.render._projection import CameraModel, project
 from firstlight.render._tiles import deal
 
 RenderMode = Literal["RGB", "D", "ED", "RGB+D", "RGB+ED"]
 
 
+class _Splats(NamedTuple):
+    """What is dealt out to tiles and blended: [..., C, N, ...], or packed [nnz, ...]."""
+
+    radii: Tensor
+    means2d: Tensor
+    depths: Tensor
+    conics: Tensor
+    opacities: Tensor
+    starts: Array  # [I + 1] where each picture's begin
+    rows: Packed | None
+
+
 def rasterization(
-    means: Tensor,  # [N, 3]
-    quats: Tensor,  # [N, 4]
-    scales: Tensor,  # [N, 3]
-    opacities: Tensor,  # [N]
-    colors: Tensor,  # [(C,) N, D] or [(C,) N, K, 3]
-    viewmats: Tensor,  # [C, 4, 4]
-    Ks: Tensor,  # [C, 3, 3]
+    means: Tensor,  # [..., N, 3]
+    quats: Tensor | None,  # [..., N, 4]
+    scales: Tensor | None,  # [..., N, 3]
+    opacities: Tensor,  # [..., N]
+    colors: Tensor | None,  # [..., (C,) N, D] or [..., (C,) N, K, 3]
+    viewmats: Tensor,  # [..., C, 4, 4]
+    Ks: Tensor,  # [..., C, 3, 3]
     width: int,
     height: int,
     near_plane: float = 0.01,
@@ -31,9 +45,9 @@ def rasterization(
     radius_clip: float = 0.0,
     eps2d: float = 0.3,
     sh_degree: int | None = None,
-    packed: bool = False,
+    packed: bool = True,
     tile_size: int = 16,
-    backgrounds: Tensor | None = None,  # [C, D]
+    backgrounds: Tensor | None = None,  # [..., C, D]
     render_mode: RenderMode = "RGB",
     sparse_grad: bool = False,
     absgrad: bool = False,
@@ -42,103 +56,75 @@ def rasterization(
     distributed: bool = False,
     camera_model: CameraModel = "pinhole",
     segmented: bool = False,
-    covars: Tensor | None = None,
+    covars: Tensor | None = None,  # [..., N, 3, 3]
     **later: Any,
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """Render N Gaussians from C cameras (Kerbl et al. 2023) with the interface of gsplat 1.5.3.
 
     ``quats`` are w first and of any length, ``scales`` standard deviations, ``opacities`` in [0, 1],
-    ``colors`` either any D channels or, with ``sh_degree``, spherical harmonics. ``viewmats`` go from world
-    to camera (x right, y down, z forward), ``Ks`` are in pixels with centres at +0.5. ``antialiased``
-    lowers the opacity of what is smaller than a pixel (Mip-Splatting, Yu et al. 2024). ``channel_chunk`` and
-    ``segmented`` change nothing here.
+    ``colors`` either any D channels or, with ``sh_degree``, spherical harmonics; None for depth alone.
+    ``covars``, if given, stand for quats and scales. ``viewmats`` go from world to camera (x right, y down,
+    z forward), ``Ks`` are in pixels with centres at +0.5; camera models are those of
+    ``fully_fused_projection``. ``antialiased`` lowers the opacity of what is smaller than a pixel
+    (Mip-Splatting, Yu et al. 2024). Leading dimensions are scenes of their own, each with C cameras.
+    ``channel_chunk`` and ``segmented`` change nothing here; docs/gsplat.md lists what differs from gsplat.
 
-    Returns colours [C, H, W, X] (X: D for RGB, 1 for D and ED, D + 1 with the depth last for RGB+D and
-    RGB+ED), alphas [C, H, W, 1] and the intermediates: radii [C, N, 2], means2d [C, N, 2] (call
-    ``retain_grad()`` on it before the backward pass; with ``absgrad`` it then has ``.absgrad``), depths,
-    conics, opacities, tiles_per_gauss, isect_ids, flatten_ids, isect_offsets, and sizes. With ``packed``
-    those of the splats hold only what is seen, [nnz, ...], and camera_ids and gaussian_ids say whose.
+    Returns colours [..., C, H, W, X] (X: D for RGB, 1 for D and ED, D + 1 with the depth last for RGB+D and
+    RGB+ED), alphas [..., C, H, W, 1] and the intermediates: radii, means2d (call ``retain_grad()`` on it
+    before the backward pass; with ``absgrad`` it then has ``.absgrad``), depths, conics, opacities,
+    tiles_per_gauss, isect_ids, flatten_ids, isect_offsets, and sizes. With ``packed`` those of the splats
+    hold only what is seen, [nnz, ...], and batch_ids, camera_ids and gaussian_ids say whose; otherwise they
+    are [..., C, N, ...]. The pictures are the same.
 
-    Gradients flow to means, quats, scales, opacities, colors, viewmats and backgrounds.
-    ValueError for shapes that do not fit, NotImplementedError for parts of the interface that are missing.
+    Gradients flow to means, quats, scales, covars, opacities, colors, viewmats and backgrounds; with
+    ``sparse_grad`` (packed, no leading dimensions) those of projection are sparse COO tensors.
+    ShapeError (a ValueError and an AssertionError) for inputs that do not fit, TypeError unless all are
+    float32 on the CPU, NotImplementedError for parts of the interface that are missing.
     """
-    _refuse_missing(sparse_grad, distributed, covars, later)
-    count, images = means.shape[0], viewmats.shape[0]
+    _refuse_missing(distributed, later)
     if render_mode not in ("RGB", "D", "ED", "RGB+D", "RGB+ED"):
-        raise ValueError(f"render_mode: expected RGB, D, ED, RGB+D or RGB+ED, got {render_mode!r}")
+        raise ShapeError(f"render_mode: expected RGB, D, ED, RGB+D or RGB+ED, got {render_mode!r}")
     if rasterize_mode not in ("classic", "antialiased"):
-        raise ValueError(f"rasterize_mode: expected classic or antialiased, got {rasterize_mode!r}")
-    check_shape("opacities", opacities, count)
-    radii, means2d, depths, conics, compensations = fully_fused_projection(
+        raise ShapeError(f"rasterize_mode: expected classic or antialiased, got {rasterize_mode!r}")
+    projected, rows = project(
         means,
-        None,
+        None if covars is None else _upper(covars, means),
         quats,
         scales,
         viewmats,
         Ks,
         width,
         height,
-        eps2d=eps2d,
-        near_plane=near_plane,
-        far_plane=far_plane,
-        radius_clip=radius_clip,
-        calc_compensations=rasterize_mode == "antialiased",
-        camera_model=camera_model,
-        opacities=opacities,
+        eps2d,
+        near_plane,
+        far_plane,
+        radius_clip,
+        packed,
+        sparse_grad,
+        rasterize_mode == "antialiased",
+        camera_model,
+        opacities,
     )
-    seen = opacities.expand(images, count)
-    if compensations is not None:
-        seen = seen * compensations
-    channels = None
+    splats = _splats(projected, rows, opacities, viewmats, rasterize_mode == "antialiased")
+    channels = splats.depths[..., None]
     if render_mode.startswith("RGB"):
-        channels = _channels(means, viewmats, colors, sh_degree, radii)
-    splat_images = np.arange(images + 1, dtype=np.int64) * count
-    meta: dict[str, Any] = {"batch_ids": None, "camera_ids": None, "gaussian_ids": None}
-    if packed:
-        cameras, gaussians = torch.nonzero(radii[..., 0] > 0, as_tuple=True)
-        meta.update(batch_ids=torch.zeros_like(cameras), camera_ids=cameras, gaussian_ids=gaussians)
-        splat_images = np.searchsorted(cameras.numpy(), np.arange(images + 1))
-        radii, means2d, depths, conics, seen = (
-            t[cameras, gaussians] for t in (radii, means2d, depths, conics, seen)
-        )
-        channels = None if channels is None else channels[cameras, gaussians]
-    if channels is None:
-        channels = depths[..., None]
-    elif render_mode != "RGB":
-        channels = torch.cat([channels, depths[..., None]], -1)
-    tile_width, tile_height = -(-width // tile_size), -(-height // tile_size)
-    tiles_per_gauss, isect_ids, flatten_ids, starts = deal(
-        means2d, radii, depths, conics, seen, splat_images, tile_size, tile_width, tile_height
+        shades = _shades(means, viewmats, colors, sh_degree, splats)
+        channels = shades if render_mode == "RGB" else torch.cat([shades, channels], -1)
+    tiles = (tile_size, -(-width // tile_size), -(-height // tile_size))
+    dealt = deal(
+        splats.means2d, splats.radii, splats.depths, splats.conics, splats.opacities, splats.starts, *tiles
     )
-    isect_offsets = torch.from_numpy(starts[:-1]).view(images, tile_height, tile_width)
-    meta.update(
-        radii=radii,
-        means2d=means2d,
-        depths=depths,
-        conics=conics,
-        opacities=seen,
-        tile_width=tile_width,
-        tile_height=tile_height,
-        tiles_per_gauss=tiles_per_gauss,
-        isect_ids=isect_ids,
-        flatten_ids=flatten_ids,
-        isect_offsets=isect_offsets,
-        width=width,
-        height=height,
-        tile_size=tile_size,
-        n_batches=1,
-        n_cameras=images,
-    )
+    meta = _meta(splats, dealt, viewmats.shape[:-2], width, height, tiles)
     picture, alphas = rasterize_to_pixels(
-        means2d,
-        conics,
+        splats.means2d,
+        splats.conics,
         channels,
-        seen,
+        splats.opacities,
         width,
         height,
         tile_size,
-        isect_offsets,
-        flatten_ids,
+        meta["isect_offsets"],
+        meta["flatten_ids"],
         backgrounds=_backgrounds(backgrounds, render_mode),
         packed=packed,
         absgrad=absgrad,
@@ -149,20 +135,14 @@ def rasterization(
     return picture, alphas, meta
 
 
-def _refuse_missing(
-    sparse_grad: bool, distributed: bool, covars: Tensor | None, later: dict[str, Any]
-) -> None:
+def _refuse_missing(distributed: bool, later: dict[str, Any]) -> None:
     """NotImplementedError for what gsplat has and this does not; TypeError for what neither has."""
     known = {
         "with_ut", "with_eval3d", "radial_coeffs", "tangential_coeffs", "thin_prism_coeffs", "ftheta_coeffs",
         "rolling_shutter", "viewmats_rs",
     }  # fmt: skip
-    if sparse_grad:
-        raise unsupported("rasterization", "sparse_grad", "leave it False")
     if distributed:
-        raise unsupported("rasterization", "distributed", "leave it False")
-    if covars is not None:
-        raise unsupported("rasterization", "covars", "give quats and scales")
+        raise unsupported("rasterization", "distributed", "there are no ranks on a CPU; leave it False")
     for name, value in later.items():
         if name not in known:
             raise TypeError(f"rasterization() got an unexpected keyword argument {name!r}")
@@ -170,17 +150,83 @@ def _refuse_missing(
             raise unsupported("rasterization", name, "undistort the photos first")
 
 
-def _channels(
-    means: Tensor, viewmats: Tensor, colors: Tensor, sh_degree: int | None, radii: Tensor
+def _upper(covars: Tensor, means: Tensor) -> Tensor:
+    """The upper triangle [..., N, 6] of covariances [..., N, 3, 3]."""
+    check_shape("covars", covars, *means.shape[:-1], 3, 3)
+    rows, columns = torch.triu_indices(3, 3)
+    return covars[..., rows, columns]
+
+
+def _splats(
+    projected: tuple[Tensor, ...], rows: Packed | None, opacities: Tensor, viewmats: Tensor, compensate: bool
+) -> _Splats:
+    radii, means2d, depths, conics, compensations = projected
+    images, count = math.prod(viewmats.shape[:-2]), opacities.shape[-1]
+    if rows is None:
+        seen = opacities[..., None, :].expand(*viewmats.shape[:-2], count)
+        starts = np.arange(images + 1, dtype=np.int64) * count
+    else:
+        seen = opacities.reshape(-1).index_select(0, rows.of_gaussians(count))
+        starts = rows.rows.starts
+    if compensate:
+        seen = seen * compensations
+    return _Splats(radii, means2d, depths, conics, seen, starts, rows)
+
+
+def _shades(
+    means: Tensor, viewmats: Tensor, colors: Tensor | None, sh_degree: int | None, splats: _Splats
 ) -> Tensor:
-    """What to blend [C, N, D]."""
-    count, images = means.shape[0], viewmats.shape[0]
-    inner = colors.shape[-1:] if sh_degree is None else (colors.shape[-2], 3)
-    own = colors.dim() == len(inner) + 2
-    check_shape("colors", colors, *((images,) if own else ()), count, *inner)
+    """Colours of the splats [..., C, N, D], or [nnz, D]."""
+    if colors is None:
+        raise ShapeError("colors: None shows depth alone; use render_mode D or ED")
+    batch, count, cameras = means.shape[:-2], means.shape[-2], viewmats.shape[-3]
+    inner = colors.shape[-1:] if sh_degree is None else (*colors.shape[-2:-1], 3)
+    own = colors.dim() == len(batch) + len(inner) + 2
+    check_shape("colors", colors, *batch, *((cameras,) if own else ()), count, *inner)
+    rows = splats.rows
     if sh_degree is not None:
-        return view_colors(means, viewmats, colors, sh_degree, radii)
-    return colors if own else colors.expand(images, *colors.shape)
+        return view_colors(
+            means, viewmats, colors, sh_degree, splats.radii, DENSE if rows is None else rows.rows
+        )
+    if rows is None:
+        return colors if own else colors[..., None, :, :].expand(*batch, cameras, count, -1)
+    numbers = rows.of_images(cameras, count) if own else rows.of_gaussians(count)
+    return colors.reshape(-1, colors.shape[-1]).index_select(0, numbers)
+
+
+def _meta(
+    splats: _Splats,
+    dealt: tuple[Tensor, Tensor, Tensor, Array],
+    images: tuple[int, ...],
+    width: int,
+    height: int,
+    tiles: tuple[int, int, int],
+) -> dict[str, Any]:
+    """gsplat's notes, in its order."""
+    tiles_per_gauss, isect_ids, flatten_ids, starts = dealt
+    tile_size, tile_width, tile_height = tiles
+    rows = splats.rows
+    return {
+        "batch_ids": None if rows is None else rows.batch_ids,
+        "camera_ids": None if rows is None else rows.camera_ids,
+        "gaussian_ids": None if rows is None else rows.gaussian_ids,
+        "radii": splats.radii,
+        "means2d": splats.means2d,
+        "depths": splats.depths,
+        "conics": splats.conics,
+        "opacities": splats.opacities,
+        "tile_width": tile_width,
+        "tile_height": tile_height,
+        "tiles_per_gauss": tiles_per_gauss,
+        "isect_ids": isect_ids,
+        "flatten_ids": flatten_ids,
+        "isect_offsets": torch.from_numpy(starts[:-1]).view(*images, tile_height, tile_width),
+        "width": width,
+        "height": height,
+        "tile_size": tile_size,
+        "n_batches": math.prod(images[:-1]),
+        "n_cameras": images[-1],
+    }
 
 
 def _backgrounds(backgrounds: Tensor | None, render_mode: RenderMode) -> Tensor | None:

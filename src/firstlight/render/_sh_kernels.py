@@ -7,6 +7,7 @@ import numpy as np
 from numba import prange
 
 from firstlight.render._jit import device, kernel
+from firstlight.render._packing import rows_between
 
 
 @device
@@ -112,30 +113,37 @@ def _direction(points: Any, origins: Any, image: int, n: int) -> Any:
 
 @kernel
 def evaluate(
-    points: Any,  # [N, 3]
-    origins: Any,  # [C, 3]
-    coeffs: Any,  # [N or C * N, K, 3]
-    visible: Any,  # [C * N * step] int32, > 0 where wanted; or empty
+    points: Any,  # [B * N, 3]
+    origins: Any,  # [B * C, 3]
+    coeffs: Any,  # [B * N or B * C * N, K, 3]
+    visible: Any,  # [rows * step] int32, or empty
     step: int,
+    starts: Any,  # where packed rows begin, or empty (see ``_packing``)
+    ids: Any,
+    count: int,  # N
+    cameras: int,  # C
+    own: bool,  # whether every camera has its own coefficients
     degree: int,
     offset: Any,
     floor: Any,
-    colors: Any,  # [C, N, 3] out, zeros where not wanted
+    colors: Any,  # [rows, 3] out, zeros where not wanted
     chunks: int,
 ) -> None:
     """Colours seen from each origin: max(floor, offset + SH(direction))."""
-    count, bands = points.shape[0], (degree + 1) * (degree + 1)
-    own = coeffs.shape[0] > count  # every camera has its own coefficients
+    bands = (degree + 1) * (degree + 1)
     for chunk in prange(chunks):
         basis = np.empty(25, np.float32)
+        first, last = count * chunk // chunks, count * (chunk + 1) // chunks
         for image in range(origins.shape[0]):
-            for n in range(count * chunk // chunks, count * (chunk + 1) // chunks):
-                place = image * count + n
+            base = image // cameras * count
+            begin, end = rows_between(starts, ids, image, count, first, last)
+            for row in range(begin, end):
+                n = row - image * count if starts.shape[0] == 0 else ids[row]
                 red, green, blue = np.float32(0.0), np.float32(0.0), np.float32(0.0)
-                if visible.shape[0] == 0 or visible[place * step] > 0:
-                    x, y, z, _ = _direction(points, origins, image, n)
+                if visible.shape[0] == 0 or visible[row * step] > 0:
+                    x, y, z, _ = _direction(points, origins, image, base + n)
                     _basis(degree, np.float32(x), np.float32(y), np.float32(z), basis)
-                    sh = coeffs[place if own else n]
+                    sh = coeffs[image * count + n if own else base + n]
                     for k in range(bands):
                         red += basis[k] * sh[k, 0]
                         green += basis[k] * sh[k, 1]
@@ -143,48 +151,59 @@ def evaluate(
                     red = max(red + np.float32(offset), np.float32(floor))
                     green = max(green + np.float32(offset), np.float32(floor))
                     blue = max(blue + np.float32(offset), np.float32(floor))
-                colors[image, n, 0] = red
-                colors[image, n, 1] = green
-                colors[image, n, 2] = blue
+                colors[row, 0] = red
+                colors[row, 1] = green
+                colors[row, 2] = blue
 
 
 @kernel
 def evaluate_backward(
-    points: Any,  # [N, 3]
-    origins: Any,  # [C, 3]
-    coeffs: Any,  # [N or C * N, K, 3]
-    visible: Any,  # [C * N * step] int32, or empty
+    points: Any,  # [B * N, 3]
+    origins: Any,  # [B * C, 3]
+    coeffs: Any,  # [B * N or B * C * N, K, 3]
+    visible: Any,  # [rows * step] int32, or empty
     step: int,
+    starts: Any,
+    ids: Any,
+    count: int,
+    cameras: int,
+    own: bool,
     degree: int,
     floor: Any,
-    colors: Any,  # [C, N, 3]
-    v_colors: Any,  # [C, N, 3]
-    v_points: Any,  # [N, 3] out
-    v_origins: Any,  # [chunks, C, 3] out
+    colors: Any,  # [rows, 3]
+    v_colors: Any,  # [rows, 3]
+    v_points: Any,  # [B * N, 3] out
+    v_origins: Any,  # [chunks, B * C, 3] out
     v_coeffs: Any,  # like coeffs, out
 ) -> None:
     """Gradients of coefficients, points and origins; none through a colour that stands on the floor."""
-    count, bands = points.shape[0], (degree + 1) * (degree + 1)
-    chunks, own = v_origins.shape[0], coeffs.shape[0] > count
+    bands, chunks, images = (degree + 1) * (degree + 1), v_origins.shape[0], origins.shape[0]
     for chunk in prange(chunks):
         basis, slopes = np.empty(25, np.float32), np.empty((25, 3), np.float32)
         v_origins[chunk] = 0.0
         first, last = count * chunk // chunks, count * (chunk + 1) // chunks
-        v_points[first:last] = 0.0
-        for image in range(origins.shape[0] if own else 1):
-            v_coeffs[image * count + first : image * count + last] = 0.0
-        for image in range(origins.shape[0]):
-            for n in range(first, last):
-                place = image * count + n
-                if visible.shape[0] > 0 and visible[place * step] <= 0:
+        for image in range(images):
+            base = image // cameras * count
+            if image % cameras == 0:
+                v_points[base + first : base + last] = 0.0
+            if own:
+                v_coeffs[image * count + first : image * count + last] = 0.0
+            elif image % cameras == 0:
+                v_coeffs[base + first : base + last] = 0.0
+            begin, end = rows_between(starts, ids, image, count, first, last)
+            for row in range(begin, end):
+                if visible.shape[0] > 0 and visible[row * step] <= 0:
                     continue
-                red = v_colors[image, n, 0] if colors[image, n, 0] > floor else np.float32(0.0)
-                green = v_colors[image, n, 1] if colors[image, n, 1] > floor else np.float32(0.0)
-                blue = v_colors[image, n, 2] if colors[image, n, 2] > floor else np.float32(0.0)
+                n = row - image * count if starts.shape[0] == 0 else ids[row]
+                place = image * count + n if own else base + n
+                n += base
+                red = v_colors[row, 0] if colors[row, 0] > floor else np.float32(0.0)
+                green = v_colors[row, 1] if colors[row, 1] > floor else np.float32(0.0)
+                blue = v_colors[row, 2] if colors[row, 2] > floor else np.float32(0.0)
                 x, y, z, inverse = _direction(points, origins, image, n)
                 fx, fy, fz = np.float32(x), np.float32(y), np.float32(z)
                 _basis(degree, fx, fy, fz, basis)
-                sh, v_sh = coeffs[place if own else n], v_coeffs[place if own else n]
+                sh, v_sh = coeffs[place], v_coeffs[place]
                 for k in range(bands):
                     v_sh[k, 0] += basis[k] * red
                     v_sh[k, 1] += basis[k] * green

@@ -26,10 +26,21 @@ def rasterization(
     render_mode: str = "RGB",
     antialiased: bool = False,
     exp: Callable[[Tensor], Tensor] = torch.exp,
+    camera_model: str = "pinhole",
 ) -> tuple[Tensor, Tensor]:
     """Colours [C, H, W, X] and alphas [C, H, W, 1], as of ``firstlight.render.rasterization``."""
     radii, means2d, depths, conics, compensations = fully_fused_projection(
-        means, quats, scales, viewmats, Ks, width, height, eps2d, antialiased=antialiased, opacities=opacities
+        means,
+        quats,
+        scales,
+        viewmats,
+        Ks,
+        width,
+        height,
+        eps2d,
+        antialiased=antialiased,
+        opacities=opacities,
+        camera_model=camera_model,
     )
     pixels = pixel_centers(0, 0, width, height, means)
     pictures, alphas = [], []
