@@ -4,6 +4,9 @@ With Q = W R (W the camera's rotation, R the Gaussian's), J the derivative of th
 picture's covariance is A Aᵀ, A = T diag(s). Working with A keeps it positive whatever the rounding, and its
 determinant (Cauchy-Binet: the sum of squared minors of A) has no cancellation, so needles survive. Gaussians
 given by covariances Σ have R = 1; there A = T Σ and the picture's covariance is A Tᵀ.
+
+Each kernel is compiled for one of two tags: () for pinhole cameras and quaternions, which nearly everyone
+uses and where a third of J is known to be zero, (0,) for everything.
 """
 
 import math
@@ -14,7 +17,14 @@ from numba import prange
 
 from firstlight.render._jit import device, kernel
 from firstlight.render._packing import rows_between
-from firstlight.render._projection_lenses import CAMERA, jacobian, project_point, pull_back, read_camera
+from firstlight.render._projection_lenses import (
+    CAMERA,
+    PINHOLE,
+    jacobian,
+    project_point,
+    pull_back,
+    read_camera,
+)
 
 ALPHA_MIN = 1.0 / 255.0
 REACH = 3.33  # standard deviations; an opacity of 1 falls to 1/255 a little before
@@ -54,10 +64,20 @@ def _to_camera(cam: Any, means: Any, n: int) -> Any:
 
 @device
 def _fill_shape(
-    cam: Any, J: Any, quats: Any, scales: Any, covars: Any, n: int, R: Any, Q: Any, T: Any, A: Any
+    plain: bool,
+    cam: Any,
+    J: Any,
+    quats: Any,
+    scales: Any,
+    covars: Any,
+    n: int,
+    R: Any,
+    Q: Any,
+    T: Any,
+    A: Any,
 ) -> Any:
     """Fills R [9], Q = W R [9], T = J Q [6], A [6]; returns w, x, y, z and 1 / |quaternion|."""
-    given = covars.shape[0] > 0
+    given = not plain and covars.shape[0] > 0
     w, x, y, z, inverse = 1.0, 0.0, 0.0, 0.0, 0.0
     if not given:
         w, x, y, z, inverse = _unit_quat(quats, n)
@@ -66,8 +86,12 @@ def _fill_shape(
         for k in range(3):
             Q[3 * i + k] = cam[3 * i] * R[k] + cam[3 * i + 1] * R[3 + k] + cam[3 * i + 2] * R[6 + k]
     for k in range(3):
-        T[k] = J[0] * Q[k] + J[1] * Q[3 + k] + J[2] * Q[6 + k]
-        T[3 + k] = J[3] * Q[k] + J[4] * Q[3 + k] + J[5] * Q[6 + k]
+        if plain:
+            T[k] = J[0] * Q[k] + J[2] * Q[6 + k]
+            T[3 + k] = J[4] * Q[3 + k] + J[5] * Q[6 + k]
+        else:
+            T[k] = J[0] * Q[k] + J[1] * Q[3 + k] + J[2] * Q[6 + k]
+            T[3 + k] = J[3] * Q[k] + J[4] * Q[3 + k] + J[5] * Q[6 + k]
     if given:
         c = covars[n]
         for row in range(0, 6, 3):
@@ -106,6 +130,7 @@ def project(
     Ks: Any,  # [B * C, 3, 3]
     count: int,  # N
     cameras: int,  # C
+    tag: Any,
     model: int,
     width: int,
     height: int,
@@ -126,7 +151,8 @@ def project(
     Where ``ids`` is not empty, each chunk writes only what is seen, from the beginning of its part of every
     image, whose Gaussian it is to ``ids``, and how many there are to ``filled``.
     """
-    given, packed, chunks = covars.shape[0] > 0, ids.shape[0] > 0, filled.shape[0]
+    plain, packed, chunks = len(tag) == 0, ids.shape[0] > 0, filled.shape[0]
+    lens, given = PINHOLE if plain else model, not plain and covars.shape[0] > 0
     for chunk in prange(chunks):
         cam, R, Q = np.empty(CAMERA), np.empty(9), np.empty(9)
         T, A = np.empty(6), np.empty(6)
@@ -150,11 +176,11 @@ def project(
                         compensations[row] = 0.0
                 x, y, z = _to_camera(cam, means, base + n)
                 inverse_z = 1.0 / z
-                px, py, depth = project_point(model, cam, x, y, z, inverse_z)
+                px, py, depth = project_point(lens, cam, x, y, z, inverse_z)
                 if not (depth >= near and depth <= far):  # written so that NaN is culled too
                     continue
-                J = jacobian(model, cam, x, y, z, inverse_z)
-                _fill_shape(cam, J, quats, scales, covars, base + n, R, Q, T, A)
+                J = jacobian(lens, cam, x, y, z, inverse_z)
+                _fill_shape(plain, cam, J, quats, scales, covars, base + n, R, Q, T, A)
                 c00, c01, c11, sharp = _covariance(T, A, given)
                 det = sharp + eps2d * (c00 + c11) + eps2d * eps2d
                 c00 += eps2d
@@ -249,6 +275,21 @@ def _dot(a: Any, i: int, b: Any, j: int) -> Any:
     return a[i] * b[j] + a[i + 1] * b[j + 1] + a[i + 2] * b[j + 2]
 
 
+@device
+def _add_camera(v_cam: Any, v_Q: Any, R: Any, means: Any, n: int, v_x: Any, v_y: Any, v_z: Any) -> None:
+    """Gradient of W, through Q = W R and the point, and of t."""
+    for i in range(3):
+        for j in range(3):
+            v_cam[3 * i + j] += _dot(v_Q, 3 * i, R, 3 * j)
+    for j in range(3):
+        v_cam[j] += v_x * means[n, j]
+        v_cam[3 + j] += v_y * means[n, j]
+        v_cam[6 + j] += v_z * means[n, j]
+    v_cam[9] += v_x
+    v_cam[10] += v_y
+    v_cam[11] += v_z
+
+
 @kernel
 def project_backward(
     means: Any,  # [B * N, 3]
@@ -259,6 +300,7 @@ def project_backward(
     Ks: Any,  # [B * C, 3, 3]
     count: int,  # N
     cameras: int,  # C
+    tag: Any,
     model: int,
     width: int,
     height: int,
@@ -277,10 +319,12 @@ def project_backward(
     v_quats: Any,  # [B * N, 4] likewise, or empty
     v_scales: Any,  # [B * N, 3] likewise, or empty
     v_covars: Any,  # [B * N, 6] likewise, or empty
-    v_viewmats: Any,  # [chunks, B * C, 12] out: W row by row, then t
+    v_viewmats: Any,  # [chunks, B * C, 12] out: W row by row, then t; [chunks, 0, 12] if not wanted
 ) -> None:
     """Gradients of the Gaussians, summed over cameras, and of the cameras, one sum a chunk."""
-    given, chunks = covars.shape[0] > 0, v_viewmats.shape[0]
+    plain, chunks = len(tag) == 0, v_viewmats.shape[0]
+    lens, given = PINHOLE if plain else model, not plain and covars.shape[0] > 0
+    moved = v_viewmats.shape[1] > 0
     for chunk in prange(chunks):
         cam, R, Q = np.empty(CAMERA), np.empty(9), np.empty(9)
         T, A = np.empty(6), np.empty(6)
@@ -289,7 +333,7 @@ def project_backward(
         v_viewmats[chunk] = 0.0
         for image in range(viewmats.shape[0]):
             read_camera(viewmats, Ks, image, width, height, cam)
-            v_cam, base = v_viewmats[chunk, image], image // cameras * count
+            v_cam, base = v_viewmats[chunk, image if moved else 0], image // cameras * count
             begin, end = rows_between(starts, ids, image, count, first, last)
             for row in range(begin, end):
                 if radii[row, 0] <= 0:
@@ -298,8 +342,8 @@ def project_backward(
                 to = row if sparse else n
                 x, y, z = _to_camera(cam, means, n)
                 inverse_z = 1.0 / z
-                J = jacobian(model, cam, x, y, z, inverse_z)
-                w, qx, qy, qz, inverse = _fill_shape(cam, J, quats, scales, covars, n, R, Q, T, A)
+                J = jacobian(lens, cam, x, y, z, inverse_z)
+                w, qx, qy, qz, inverse = _fill_shape(plain, cam, J, quats, scales, covars, n, R, Q, T, A)
                 compensation, v_compensation = 0.0, 0.0
                 if v_compensations.shape[0] > 0:
                     compensation = np.float64(compensations[row])
@@ -319,8 +363,11 @@ def project_backward(
                         v_T[3 + k] *= scales[n, k]
                 # T = J Q
                 for k in range(3):
-                    v_Q[k] = J[0] * v_T[k] + J[3] * v_T[3 + k]
-                    v_Q[3 + k] = J[1] * v_T[k] + J[4] * v_T[3 + k]
+                    if plain:
+                        v_Q[k], v_Q[3 + k] = J[0] * v_T[k], J[4] * v_T[3 + k]
+                    else:
+                        v_Q[k] = J[0] * v_T[k] + J[3] * v_T[3 + k]
+                        v_Q[3 + k] = J[1] * v_T[k] + J[4] * v_T[3 + k]
                     v_Q[6 + k] = J[2] * v_T[k] + J[5] * v_T[3 + k]
                 v_J = (
                     _dot(v_T, 0, Q, 0), _dot(v_T, 0, Q, 3), _dot(v_T, 0, Q, 6),
@@ -328,26 +375,15 @@ def project_backward(
                 )  # fmt: skip
                 v_px, v_py = np.float64(v_means2d[row, 0]), np.float64(v_means2d[row, 1])
                 v_x, v_y, v_z = pull_back(
-                    model, cam, x, y, z, inverse_z, J, v_J, v_px, v_py, np.float64(v_depths[row])
+                    lens, cam, x, y, z, inverse_z, J, v_J, v_px, v_py, np.float64(v_depths[row])
                 )
-                # Q = W R
-                for i in range(3):
-                    for j in range(3):
-                        v_cam[3 * i + j] += (
-                            v_Q[3 * i] * R[3 * j]
-                            + v_Q[3 * i + 1] * R[3 * j + 1]
-                            + v_Q[3 * i + 2] * R[3 * j + 2]
-                        )
                 for j in range(3):
                     v_means[to, j] += cam[j] * v_x + cam[3 + j] * v_y + cam[6 + j] * v_z
-                    v_cam[j] += v_x * means[n, j]
-                    v_cam[3 + j] += v_y * means[n, j]
-                    v_cam[6 + j] += v_z * means[n, j]
-                v_cam[9] += v_x
-                v_cam[10] += v_y
-                v_cam[11] += v_z
+                if moved:
+                    _add_camera(v_cam, v_Q, R, means, n, v_x, v_y, v_z)
                 if given:
                     continue
+                # Q = W R
                 for i in range(3):
                     for k in range(3):
                         v_R[3 * i + k] = cam[i] * v_Q[k] + cam[3 + i] * v_Q[3 + k] + cam[6 + i] * v_Q[6 + k]

@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 from firstlight.render import _packing, _projection_kernels
 from firstlight.render._arrays import NO_FLOATS, Array, view, workers
 from firstlight.render._packing import DENSE, Packed, Rows, packed_rows
+from firstlight.render._projection_lenses import PINHOLE
 
 # Without types: mypy cannot count arguments that are unpacked.
 _project: Any = _projection_kernels.project
@@ -64,6 +65,11 @@ def _maybe(tensor: Tensor | None, width: int) -> Array:
     return np.empty((0, width), np.float32) if tensor is None else view(tensor, -1, width)
 
 
+def _tag(lens: Lens, covars: Tensor | None) -> tuple[int, ...]:
+    """The type that picks the kernel."""
+    return () if lens.model == PINHOLE and covars is None else (0,)
+
+
 def _gaussians(means: Tensor, quats: Tensor | None, scales: Tensor | None, covars: Tensor | None) -> Any:
     return view(means, -1, 3), _maybe(quats, 4), _maybe(scales, 3), _maybe(covars, 6)
 
@@ -90,6 +96,7 @@ def _run(
         view(Ks, -1, 3, 3),
         means.shape[-2],
         viewmats.shape[-3],
+        _tag(lens, covars),
         lens.model,
         lens.width,
         lens.height,
@@ -198,7 +205,7 @@ def _backward(
         None if t is None else torch.zeros((len(rows.ids), t.shape[-1]) if sparse else t.shape)
         for t in (means, covars, quats, scales)
     ]
-    v_camera = np.empty((workers(), images, 12))
+    v_camera = np.empty((workers(), images if ctx.needs_input_grad[4] else 0, 12))
     v_means, v_covars, v_quats, v_scales = values
     assert v_means is not None
     _project_backward(
@@ -207,6 +214,7 @@ def _backward(
         view(Ks, -1, 3, 3),
         means.shape[-2],
         viewmats.shape[-3],
+        _tag(lens, covars),
         lens.model,
         lens.width,
         lens.height,
