@@ -10,8 +10,10 @@ from firstlight.render._arrays import Array, check_shape, differentiable
 from firstlight.render._blend_kernels import TILE
 from firstlight.render._blend_rule import Blend, Grid
 from firstlight.render._errors import unsupported
+from firstlight.render._gsplat import cuda_by_gsplat
 
 
+@cuda_by_gsplat
 def rasterize_to_pixels(
     means2d: Tensor,  # [..., N, 2] or [nnz, 2]
     conics: Tensor,  # [..., N, 3] or [nnz, 3]

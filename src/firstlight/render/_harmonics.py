@@ -7,6 +7,7 @@ from torch import Tensor
 
 from firstlight.render._arrays import check_shape, differentiable
 from firstlight.render._errors import ShapeError
+from firstlight.render._gsplat import cuda_by_gsplat
 from firstlight.render._packing import DENSE, Rows
 from firstlight.render._sh_rule import Shade, Shading
 from firstlight.scene.sh import MAX_DEGREE
@@ -20,6 +21,7 @@ def _check_degree(degree: int, coefficients: int) -> None:
         )
 
 
+@cuda_by_gsplat
 def spherical_harmonics(
     degrees_to_use: int,
     dirs: Tensor,  # [..., 3]

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from firstlight.render._arrays import check_shape, differentiable
 from firstlight.render._errors import ShapeError, unsupported
+from firstlight.render._gsplat import cuda_by_gsplat
 from firstlight.render._packing import Packed
 from firstlight.render._projection_lenses import MODELS
 from firstlight.render._projection_rule import Lens, Project, ProjectPacked
@@ -13,6 +14,7 @@ from firstlight.render._projection_rule import Lens, Project, ProjectPacked
 CameraModel = Literal["pinhole", "ortho", "fisheye", "ftheta", "equirectangular"]
 
 
+@cuda_by_gsplat
 def fully_fused_projection(
     means: Tensor,  # [..., N, 3]
     covars: Tensor | None,  # [..., N, 6]

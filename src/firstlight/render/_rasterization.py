@@ -10,6 +10,7 @@ from torch import Tensor
 from firstlight.render._arrays import Array, check_shape
 from firstlight.render._blend import rasterize_to_pixels
 from firstlight.render._errors import ShapeError, unsupported
+from firstlight.render._gsplat import cuda_by_gsplat
 from firstlight.render._harmonics import view_colors
 from firstlight.render._packing import DENSE, Packed
 from firstlight.render._projection import CameraModel, project
@@ -30,6 +31,7 @@ class _Splats(NamedTuple):
     rows: Packed | None
 
 
+@cuda_by_gsplat
 def rasterization(
     means: Tensor,  # [..., N, 3]
     quats: Tensor | None,  # [..., N, 4]

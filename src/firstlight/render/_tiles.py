@@ -8,6 +8,7 @@ from torch import Tensor
 
 from firstlight.render import _tiles_kernels as kernels
 from firstlight.render._arrays import NO_FLOATS, Array, view, workers
+from firstlight.render._gsplat import cuda_by_gsplat
 
 INT32_MAX = 2**31 - 1
 
@@ -17,6 +18,7 @@ def _tile_bits(tile_width: int, tile_height: int) -> int:
     return math.floor(math.log2(tile_width * tile_height)) + 1
 
 
+@cuda_by_gsplat
 @torch.no_grad()
 def isect_tiles(
     means2d: Tensor,  # [..., N, 2] or [nnz, 2]
@@ -108,6 +110,7 @@ def deal(
     return tiles_per_gauss, isect_ids, flatten_ids, starts.astype(np.int32)
 
 
+@cuda_by_gsplat
 @torch.no_grad()
 def isect_offset_encode(isect_ids: Tensor, n_images: int, tile_width: int, tile_height: int) -> Tensor:
     """Where each tile's list begins among sorted ``isect_ids``: [n_images, tile_height, tile_width] int32."""

@@ -30,7 +30,8 @@ def fully_fused_projection(
     points = torch.einsum("...cij,...nj->...cni", W, means) + t[..., None, :]  # [..., C, N, 3]
     depths = points.norm(dim=-1) if camera_model == "equirectangular" else points[..., 2]
     valid = (depths >= near_plane) & (depths <= far_plane)
-    points = torch.where(valid[..., None], points, points.new_tensor([0.0, 0.0, 1.0]))
+    # What is not seen moves to where every lens has a derivative: the axis itself is none for a fisheye.
+    points = torch.where(valid[..., None], points, points.new_tensor([0.1, 0.1, 1.0]))
     if covars is None:
         assert quats is not None
         assert scales is not None

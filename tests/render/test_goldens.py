@@ -1,0 +1,122 @@
+"""The rasteriser's operations and their twins against tensors that gsplat's own torch functions computed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from firstlight import render
+from firstlight.render import twins
+from tests.goldens import read_goldens
+
+WIDTH, HEIGHT = 26, 18
+CAMERAS = ("pinhole", "ortho", "fisheye")
+
+
+def leaves(golden: dict[str, Tensor], names: tuple[str, ...], dtype: torch.dtype) -> dict[str, Tensor]:
+    return {name: golden[name].to(dtype).requires_grad_() for name in names}
+
+
+def assert_near(found: Tensor, wanted: Tensor, tolerance: float) -> None:
+    """Equal to ``tolerance`` of the largest value."""
+    assert found.shape == wanted.shape
+    scale = float(wanted.abs().max().clamp(min=1e-3))
+    assert float((found.detach() - wanted).abs().max()) < tolerance * scale
+
+
+def check(
+    golden: dict[str, Tensor], inputs: dict[str, Tensor], outputs: dict[str, Tensor], tolerance: float = 1e-4
+) -> None:
+    """Outputs where they count, and the gradients of inputs under gsplat's cotangents."""
+    for name, output in outputs.items():
+        seen = golden[f"v_{name}"] != 0
+        assert_near(torch.where(seen, output, 0), torch.where(seen, golden[name], 0), tolerance)
+    cotangents = [golden[f"v_{name}"].to(output.dtype) for name, output in outputs.items()]
+    torch.autograd.backward(list(outputs.values()), cotangents)
+    for name, leaf in inputs.items():
+        if f"grad_{name}" in golden:
+            assert leaf.grad is not None, name
+            assert_near(leaf.grad, golden[f"grad_{name}"], 10 * tolerance)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_covariances(dtype: torch.dtype) -> None:
+    golden = read_goldens("render", "covariances")
+    inputs = leaves(golden, ("quats", "scales"), dtype)
+    outputs: dict[str, Tensor] = {}
+    for ending, triu in (("", False), ("_triu", True)):
+        covars, precis = render.quat_scale_to_covar_preci(inputs["quats"], inputs["scales"], triu=triu)
+        assert covars is not None
+        assert precis is not None
+        outputs |= {f"covars{ending}": covars, f"precis{ending}": precis}
+    check(golden, inputs, outputs)
+
+
+@pytest.mark.parametrize("model", CAMERAS)
+@pytest.mark.parametrize("twin", [False, True])
+def test_projection(model: Any, twin: bool) -> None:
+    golden = read_goldens("render", f"projection_{model}")
+    dtype = torch.float64 if twin else torch.float32
+    inputs = leaves(golden, ("means", "quats", "scales", "viewmats"), dtype)
+    Ks = golden["Ks"].to(dtype)
+    shapes = (inputs["quats"], inputs["scales"], inputs["viewmats"], Ks, WIDTH, HEIGHT)
+    if twin:
+        values = twins.fully_fused_projection(inputs["means"], *shapes, camera_model=model)
+    else:
+        values = render.fully_fused_projection(
+            inputs["means"], None, *shapes, calc_compensations=True, camera_model=model
+        )
+    # Where rounding decides, an extent may be a pixel wider; what is seen is the same.
+    assert ((values[0] > 0).all(-1) == (golden["radii"] > 0).all(-1)).all()
+    assert (values[0] - golden["radii"]).abs().max() <= 1
+    assert (golden["radii"] > 0).all(-1).double().mean() > 0.4
+    check(
+        golden, inputs, dict(zip(("means2d", "depths", "conics", "compensations"), values[1:], strict=True))
+    )
+
+
+def test_tiles() -> None:
+    golden = read_goldens("render", "tiles")
+    size = int(golden["tile_size"])
+    tile_width, tile_height = -(-WIDTH // size), -(-HEIGHT // size)
+    inputs = (golden["means2d"], golden["radii"], golden["depths"], size, tile_width, tile_height)
+    tiles_per_gauss, isect_ids, flatten_ids = render.isect_tiles(*inputs)
+    assert torch.equal(tiles_per_gauss, golden["tiles_per_gauss"])
+    assert torch.equal(isect_ids, golden["isect_ids"])
+    assert torch.equal(flatten_ids, golden["flatten_ids"])
+    offsets = render.isect_offset_encode(isect_ids, len(golden["depths"]), tile_width, tile_height)
+    assert torch.equal(offsets, golden["offsets"])
+    twin_ids, twin_offsets = twins.isect_tiles(*inputs)
+    assert torch.equal(twin_ids, golden["flatten_ids"])
+    assert torch.equal(twin_offsets, golden["offsets"])
+
+
+@pytest.mark.parametrize("degree", range(5))
+@pytest.mark.parametrize("twin", [False, True])
+def test_harmonics(degree: int, twin: bool) -> None:
+    golden = read_goldens("render", f"harmonics_{degree}")
+    inputs = leaves(golden, ("dirs", "coeffs"), torch.float64 if twin else torch.float32)
+    room: Any = twins if twin else render
+    check(golden, inputs, {"colors": room.spherical_harmonics(degree, **inputs)}, tolerance=1e-5)
+
+
+@pytest.mark.parametrize("twin", [False, True])
+def test_blending(twin: bool) -> None:
+    """All splats to all tiles, front to back: the golden met each pixel where alpha reaches 1/255."""
+    golden = read_goldens("render", "blending")
+    inputs = leaves(golden, ("means2d", "conics", "opacities", "colors"), torch.float32)
+    images, count = golden["depths"].shape
+    everywhere = torch.full((images, count, 2), 2 * WIDTH, dtype=torch.int32)
+    tile_width, tile_height = -(-WIDTH // 16), -(-HEIGHT // 16)
+    _, isect_ids, flatten_ids = render.isect_tiles(
+        golden["means2d"], everywhere, golden["depths"], 16, tile_width, tile_height
+    )
+    offsets = render.isect_offset_encode(isect_ids, images, tile_width, tile_height)
+    room: Any = twins if twin else render
+    splats = (inputs["means2d"], inputs["conics"], inputs["colors"], inputs["opacities"])
+    renders, alphas = room.rasterize_to_pixels(*splats, WIDTH, HEIGHT, 16, offsets, flatten_ids)
+    # The kernels' exp is a series, 1.2e-3 of itself off where alpha is smallest.
+    check(golden, inputs, {"renders": renders, "alphas": alphas}, tolerance=1e-5 if twin else 1e-3)

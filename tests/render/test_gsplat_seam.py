@@ -1,0 +1,125 @@
+"""Calls with CUDA tensors go to gsplat unchanged: held with a stand-in, for want of a GPU."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from firstlight import render
+from firstlight.render._gsplat import cuda_by_gsplat
+
+# What runs in kernels on the CPU only. The rest is plain torch and needs no seam.
+HOOKED = [
+    name
+    for name in (
+        "rasterization",
+        "rasterization_2dgs",
+        "fully_fused_projection",
+        "fully_fused_projection_2dgs",
+        "isect_tiles",
+        "isect_offset_encode",
+        "rasterize_to_pixels",
+        "rasterize_to_pixels_2dgs",
+        "rasterize_to_indices_in_range",
+        "spherical_harmonics",
+    )
+    if hasattr(render, name)
+]
+
+
+class OnCuda(Tensor):
+    """A tensor that says it is on a GPU."""
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return torch.device("cuda")
+
+
+def on_cuda(*shape: int) -> Tensor:
+    return torch.zeros(*shape).as_subclass(OnCuda)
+
+
+@pytest.fixture
+def gsplat(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A stand-in for gsplat whose functions return what they were called with."""
+    module = ModuleType("gsplat")
+    vars(module)["__version__"] = "1.5.3"
+
+    def echo(name: str) -> Callable[..., Any]:
+        return lambda *args, **kwargs: (name, args, kwargs)
+
+    for name in (*HOOKED, "double"):
+        setattr(module, name, echo(name))
+    monkeypatch.setitem(sys.modules, "gsplat", module)
+    return module
+
+
+@cuda_by_gsplat
+def double(x: Tensor, factor: float = 2.0, *, bias: Tensor | None = None) -> Tensor:
+    """Twice."""
+    return factor * x if bias is None else factor * x + bias
+
+
+@pytest.mark.parametrize("name", HOOKED)
+def test_every_op_with_kernels_hands_cuda_tensors_over(name: str, gsplat: ModuleType) -> None:
+    first, second = on_cuda(3), torch.zeros(2)
+    got: Any = getattr(render, name)(first, second, 7, packed=True, more=None)
+    assert got[0] == name
+    assert got[1][0] is first and got[1][1] is second and got[1][2] == 7
+    assert got[2] == {"packed": True, "more": None}
+
+
+def test_cpu_tensors_stay_here(gsplat: ModuleType) -> None:
+    assert double(torch.ones(2)).tolist() == [2, 2]
+    assert double(torch.ones(2), 3.0, bias=torch.ones(2)).tolist() == [4, 4]
+
+
+def test_one_cuda_tensor_is_enough_wherever_it_stands(gsplat: ModuleType) -> None:
+    bias = on_cuda(2)
+    got: Any = double(torch.ones(2), bias=bias)
+    assert got[0] == "double"
+    assert got[2]["bias"] is bias
+
+
+def test_defaults_are_left_to_gsplat(gsplat: ModuleType) -> None:
+    got: Any = double(on_cuda(2))
+    assert len(got[1]) == 1
+    assert got[2] == {}
+
+
+def test_without_gsplat_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gsplat", None)
+    with pytest.raises(
+        ImportError, match=r"gsplat is not installed\. Install it .* or move the tensors to the"
+    ):
+        double(on_cuda(2))
+
+
+def test_what_gsplat_itself_lacks_is_its_own_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(name: str) -> Any:
+        raise ModuleNotFoundError("No module named 'ninja'", name="ninja")
+
+    monkeypatch.setattr("firstlight.render._gsplat.import_module", broken)
+    with pytest.raises(ModuleNotFoundError, match="ninja"):
+        double(on_cuda(2))
+
+
+def test_a_gsplat_without_the_function_is_named(gsplat: ModuleType) -> None:
+    del gsplat.double
+    with pytest.raises(NotImplementedError, match=r"gsplat 1\.5\.3 has no such function"):
+        double(on_cuda(2))
+
+
+def test_other_devices_are_refused() -> None:
+    with pytest.raises(NotImplementedError, match="tensors are on meta; move them to the CPU"):
+        double(torch.ones(2, device="meta"))
+
+
+def test_names_and_help_are_kept() -> None:
+    assert (double.__name__, double.__doc__) == ("double", "Twice.")
