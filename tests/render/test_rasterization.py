@@ -201,7 +201,10 @@ def test_covariances_stand_for_rotations_and_scales(packed: bool) -> None:
     scene = random_scene(15, 70, 2).leaves(torch.float32)
     covars, _ = quat_scale_to_covar_preci(scene.quats, scene.scales, compute_preci=False)
     wanted, _, _ = _render(scene, 40, 30, packed=packed)
-    found, _, _ = _render(scene._replace(quats=None, scales=None), 40, 30, covars=covars, packed=packed)
+    found, _, _ = _rasterization(
+        scene.means, None, None, scene.opacities, scene.sh, scene.viewmats, intrinsics(2, 40, 30), 40, 30,
+        covars=covars, packed=packed, sh_degree=3, backgrounds=scene.backgrounds,
+    )  # fmt: skip
     assert_pictures(found, wanted)
     leaves = [scene.means, scene.quats, scene.scales, scene.viewmats]
     weights = torch.randn(wanted.shape, generator=torch.Generator().manual_seed(0))
@@ -233,10 +236,11 @@ def test_sparse_gradients_are_the_dense_ones() -> None:
 def test_depth_needs_no_colours() -> None:
     scene = random_scene(17, 40)
     wanted, _, _ = _render(scene, 20, 20, render_mode="ED")
-    found, _, _ = _render(scene._replace(sh=None), 20, 20, render_mode="ED", sh_degree=None)
+    arguments = (*scene[:4], None, scene.viewmats, intrinsics(1, 20, 20), 20, 20)
+    found, _, _ = _rasterization(*arguments, render_mode="ED")
     assert torch.equal(found, wanted)
     with pytest.raises(ValueError, match="colors"):
-        _render(scene._replace(sh=None), 20, 20, sh_degree=None)
+        _rasterization(*arguments)
 
 
 def test_meta_holds_what_density_control_reads() -> None:
