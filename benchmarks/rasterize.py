@@ -81,7 +81,9 @@ def beside_yardstick(work: dict[str, Any], yardstick: Any, rounds: int, turns: i
         ours.append((found["forward_ms"], found["backward_ms"]))
     best, best_theirs = np.min(ours, 0), np.min(theirs, 0)
     v_means2d, v_conics, v_colors, v_opacities = found["gradients"]
-    mine = np.concatenate([v_colors, v_opacities[:, None], v_means2d, v_conics], 1)
+    # For conics it keeps sums of v dx², v dx dy, v dy²; the exponent is -(a dx² + 2 b dx dy + c dy²) / 2.
+    sums = v_conics / np.array([-0.5, -1, -0.5], np.float32)
+    mine = np.concatenate([v_colors, v_opacities[:, None], v_means2d, sums], 1)
     scale = np.abs(gradients).max(0)
     return {
         "forward_ms": float(best[0]),
