@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 # Kernels are short and many. OpenMP's threads by default spin between them, which on a machine that does
 # anything else beside makes a fit several times slower. It must be said before torch or Numba load OpenMP.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# The gradients of a million Gaussians are new memory in every step. In pages of 4 KiB the system spends more time
+# handing it out than the kernels on filling it; torch reads this before it first needs memory (Linux).
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 _HOME = {
     "capture": ("load",),

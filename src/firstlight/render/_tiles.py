@@ -85,24 +85,32 @@ def deal(
     order, order_starts = np.empty(total, np.int32), np.empty(images + 1, np.int64)
     kernels.order_by_depth(flat_radii, bits, splat_images, order, order_starts)
     order = order[: order_starts[-1]]
+    cells, grid = images * tile_height * tile_width, (tile_size, tile_width, tile_height)
+    loose = np.empty((total, kernels.SHAPE), np.float32)
+    kernels.outline(flat_means, flat_radii, flat_conics, flat_opacities, *grid, loose, workers())
+    shapes, rows = np.empty((len(order), kernels.SHAPE), np.float32), np.empty(workers(), np.int64)
+    kernels.arrange(loose, order, shapes, rows)
+    firsts, spans = np.cumsum(rows) - rows, np.empty((rows.sum(), 2), np.int32)
     tiles_per_gauss = torch.zeros(depths.shape, dtype=torch.int32)
-    cells = images * tile_height * tile_width
     places, starts = np.empty((workers(), cells), np.int64), np.empty(cells + 1, np.int64)
-    splats = (flat_means, flat_radii, flat_conics, flat_opacities)
-    grid = (tile_size, tile_width, tile_height)
-    kernels.count_tiles(*splats, order, splat_images, *grid, tiles_per_gauss.view(-1).numpy(), places)
+    kernels.cut_up(
+        shapes, order, splat_images, *grid, firsts, spans, tiles_per_gauss.view(-1).numpy(), places
+    )
     n_isects = kernels.place_tiles(places, starts)
     if n_isects > INT32_MAX:
         raise ValueError(f"{n_isects} intersections of splats and tiles: more than {INT32_MAX} are not held")
     isect_ids = torch.empty(n_isects, dtype=torch.int64)
     flatten_ids = torch.empty(n_isects, dtype=torch.int32)
     kernels.fill_tiles(
-        *splats,
+        shapes,
         bits,
         order,
         splat_images,
-        *grid,
+        tile_width,
+        tile_height,
         _tile_bits(tile_width, tile_height),
+        firsts,
+        spans,
         places,
         isect_ids.numpy(),
         flatten_ids.numpy(),

@@ -72,96 +72,137 @@ def order_by_depth(radii: Any, depths: Any, image_starts: Any, order: Any, order
     order_starts[image_starts.shape[0] - 1] = end
 
 
-@device
-def _tile_rows(means2d: Any, radii: Any, i: int, tile_size: int, tile_height: int) -> tuple[int, int]:
-    """First tile row and the one after the last that the splat's rectangle touches."""
-    y, ry = np.float64(means2d[i, 1]), np.float64(radii[i, 1])
-    first = min(max(math.floor((y - ry) / tile_size), 0.0), np.float64(tile_height))
-    last = min(max(math.ceil((y + ry) / tile_size), 0.0), np.float64(tile_height))
-    return int(first), int(last)
+# What dealing needs of a splat: centre, the ellipse's slope, e and d, height of its rightmost point, then the
+# first tile and the one after the last that can hold anything, of rows and of columns.
+SHAPE = 10
+LOOSE = 1e-3  # px that lists are too generous by, so that rounding leaves out no pixel
 
 
 @device
-def _ellipse(conics: Any, opacities: Any, i: int, shape: Any) -> None:
-    """a, b, c, determinant, squared reach, half-height and height of the rightmost point.
-
-    A determinant of 0 means that float32 says too little about the shape: the rectangle is used alone.
-    """
-    a, b, c = np.float64(conics[i, 0]), np.float64(conics[i, 1]), np.float64(conics[i, 2])
-    det = a * c - b * b - 5e-7 * a * c  # never above the true one, whatever rounding did to a, b and c
-    reach = 2.0 * math.log(max(np.float64(opacities[i]) * 255.0, 1.0)) + 2e-3
-    shape[0], shape[1], shape[2], shape[3], shape[4] = a, b, c, 0.0, reach
-    if det > 0.0 and a > 0.0 and c > 0.0:
-        shape[3] = det
-        shape[5] = math.sqrt(reach * a / det)
-        shape[6] = -b / c * math.sqrt(reach * c / det)
-
-
-@device
-def _tile_columns(
-    means2d: Any, radii: Any, i: int, row: int, tile_size: int, tile_width: int, shape: Any, exact: bool
-) -> tuple[int, int]:
-    """First tile and the one after the last that the splat touches in this row of tiles."""
-    x, rx = np.float64(means2d[i, 0]), np.float64(radii[i, 0])
-    left, right = x - rx, x + rx
-    if exact and shape[3] > 0.0:
-        # The band of pixel centres of this row, relative to the splat.
-        low = row * tile_size + 0.5 - means2d[i, 1]
-        high = low + tile_size - 1
-        if low > shape[5] or high < -shape[5]:
-            return 0, 0
-        a, b, det, reach = shape[0], shape[1], shape[3], shape[4]
-        # dx = (-b dy ± √(reach a - det dy²)) / a is extreme in the band at the ellipse's own extreme point,
-        # or at the band's edge next to it.
-        dy = min(max(shape[6], low), high)
-        right = min(right, x + (-b * dy + math.sqrt(max(reach * a - det * dy * dy, 0.0))) / a)
-        dy = min(max(-shape[6], low), high)
-        left = max(left, x - (b * dy + math.sqrt(max(reach * a - det * dy * dy, 0.0))) / a)
-        if left > right:
-            return 0, 0
-        # A tile's pixel centres stand half a pixel inside it.
-        first = min(max(math.ceil((left + 0.5) / tile_size) - 1.0, 0.0), np.float64(tile_width))
-        last = min(max(math.floor((right - 0.5) / tile_size) + 1.0, 0.0), np.float64(tile_width))
-        return int(first), int(last)
-    first = min(max(math.floor(left / tile_size), 0.0), np.float64(tile_width))
-    last = min(max(math.ceil(right / tile_size), 0.0), np.float64(tile_width))
-    return int(first), int(last)
+def _tiles_between(low: Any, high: Any, tile_size: int, tiles: int, centres: bool) -> Any:
+    """First tile and the one after the last between two abscissae, by pixels' centres or by their edges."""
+    if centres:  # a tile's pixel centres stand half a pixel inside it
+        first, last = math.ceil((low + 0.5) / tile_size) - 1.0, math.floor((high - 0.5) / tile_size) + 1.0
+    else:
+        first, last = np.float64(math.floor(low / tile_size)), np.float64(math.ceil(high / tile_size))
+    return min(max(first, 0.0), np.float64(tiles)), min(max(last, 0.0), np.float64(tiles))
 
 
 @kernel
-def count_tiles(
+def outline(
     means2d: Any,  # [M, 2]
     radii: Any,  # [M, 2]
     conics: Any,  # [M, 3], or empty: then a splat touches all tiles of its rectangle
     opacities: Any,  # [M], or empty
-    order: Any,  # [V] splats front to back, image after image
+    tile_size: int,
+    tile_width: int,
+    tile_height: int,
+    shapes: Any,  # [M, SHAPE] out, only where radii are above 0
+    chunks: int,
+) -> None:
+    """What each splat is cut up by, and the tiles of the rectangle around it.
+
+    The ellipse alpha = 1/255 at height dy reaches from -k dy - √(e - d dy²) to -k dy + √(e - d dy²). An e of
+    infinity means that float32 says too little about the shape: the rectangle is used alone.
+    """
+    count, exact = means2d.shape[0], conics.shape[0] > 0
+    for chunk in prange(chunks):
+        for i in range(count * chunk // chunks, count * (chunk + 1) // chunks):
+            if radii[i, 0] <= 0 or radii[i, 1] <= 0:
+                continue
+            shape = shapes[i]
+            x, y = np.float64(means2d[i, 0]), np.float64(means2d[i, 1])
+            left, right = x - radii[i, 0], x + radii[i, 0]
+            top, bottom = y - radii[i, 1], y + radii[i, 1]
+            shape[0], shape[1], shape[2], shape[3], shape[4], shape[5] = x, y, 0.0, np.inf, 0.0, 0.0
+            shaped = False
+            if exact:
+                a, b, c = np.float64(conics[i, 0]), np.float64(conics[i, 1]), np.float64(conics[i, 2])
+                det = a * c - b * b - 5e-7 * a * c  # never above the true one, however a, b and c were rounded
+                shaped = det > 0.0 and a > 0.0 and c > 0.0
+                if shaped:
+                    reach = 2.0 * math.log(max(np.float64(opacities[i]) * 255.0, 1.0)) + 2e-3
+                    per_a, per_det = 1.0 / a, 1.0 / det
+                    height, width = math.sqrt(reach * a * per_det), math.sqrt(reach * c * per_det)
+                    shape[2] = b * per_a
+                    shape[3] = reach * per_a * (1.0 + 4e-7)
+                    shape[4] = det * per_a * per_a
+                    shape[5] = -b / c * width
+                    left, right = max(left, x - width - LOOSE), min(right, x + width + LOOSE)
+                    top, bottom = max(top, y - height - LOOSE), min(bottom, y + height + LOOSE)
+            shape[6], shape[7] = _tiles_between(top, bottom, tile_size, tile_height, shaped)
+            shape[8], shape[9] = _tiles_between(left, right, tile_size, tile_width, shaped)
+
+
+@kernel
+def arrange(shapes: Any, order: Any, to_shapes: Any, rows: Any) -> None:
+    """Shapes [V, SHAPE] front to back, and how many rows of tiles the splats of each chunk touch [chunks].
+
+    A loop this small waits for many splats at once; the loops after it then wait for none.
+    """
+    chunks, visible = rows.shape[0], order.shape[0]
+    for chunk in prange(chunks):
+        first, last = visible * chunk // chunks, visible * (chunk + 1) // chunks
+        for j in range(first, last):
+            i = order[j]
+            for k in range(SHAPE):
+                to_shapes[j, k] = shapes[i, k]
+        touched = 0
+        for j in range(first, last):
+            touched += int(max(to_shapes[j, 7] - to_shapes[j, 6], np.float32(0.0)))
+        rows[chunk] = touched
+
+
+@device
+def _tile_columns(shape: Any, row: int, tile_size: int, per_tile: Any) -> Any:
+    """First tile and the one after the last that the splat touches in this row of tiles."""
+    first, last = np.float64(shape[8]), np.float64(shape[9])
+    if shape[3] < np.inf:
+        x, k, e = np.float64(shape[0]), np.float64(shape[2]), np.float64(shape[3])
+        d, tip = np.float64(shape[4]), np.float64(shape[5])
+        # The band of pixel centres of this row, relative to the splat; in it the ellipse is widest at its own
+        # extreme point, or at the band's edge next to it.
+        low = row * tile_size + 0.5 - np.float64(shape[1])
+        high = low + tile_size - 1
+        dy = min(max(tip, low), high)
+        right = x - k * dy + math.sqrt(max(e - d * dy * dy, 0.0)) + LOOSE
+        dy = min(max(-tip, low), high)
+        left = x - k * dy - math.sqrt(max(e - d * dy * dy, 0.0)) - LOOSE
+        first = max(first, math.ceil((left + 0.5) * per_tile) - 1.0)
+        last = min(last, math.floor((right - 0.5) * per_tile) + 1.0)
+    return np.int32(first), np.int32(max(first, last))
+
+
+@kernel
+def cut_up(
+    shapes: Any,  # [V, SHAPE]
+    order: Any,  # [V]
     splat_images: Any,  # [I + 1] where the images begin among the M splats
     tile_size: int,
     tile_width: int,
     tile_height: int,
+    firsts: Any,  # [chunks] where each chunk's spans begin
+    spans: Any,  # [rows, 2] int32 out: the tiles of one splat in one row
     tiles_per_gauss: Any,  # [M] out, zeroed before
     counts: Any,  # [chunks, I * tile_height * tile_width] out
 ) -> None:
-    """How many splats each chunk of the order puts into each tile."""
-    chunks, visible = counts.shape[0], order.shape[0]
-    exact = conics.shape[0] > 0
+    """Which tiles each splat touches, and how many splats each chunk of the order puts into each tile."""
+    chunks, visible, per_tile = counts.shape[0], order.shape[0], 1.0 / tile_size
     for chunk in prange(chunks):
-        own, shape, image = counts[chunk], np.zeros(7), 0
+        own, image, span = counts[chunk], 0, firsts[chunk]
         own[:] = 0
         for j in range(visible * chunk // chunks, visible * (chunk + 1) // chunks):
-            i = order[j]
+            i, shape, touched = order[j], shapes[j], 0
             while i >= splat_images[image + 1]:
                 image += 1
-            if exact:
-                _ellipse(conics, opacities, i, shape)
-            first, last = _tile_rows(means2d, radii, i, tile_size, tile_height)
-            touched = 0
-            for row in range(first, last):
+            for row in range(int(shape[6]), int(shape[7])):
                 base = (image * tile_height + row) * tile_width
-                left, right = _tile_columns(means2d, radii, i, row, tile_size, tile_width, shape, exact)
+                left, right = _tile_columns(shape, row, tile_size, per_tile)
+                spans[span, 0], spans[span, 1] = left, right
+                span += 1
                 for column in range(left, right):
                     own[base + column] += 1
-                touched += max(right - left, 0)
+                touched += right - left
             tiles_per_gauss[i] = touched
 
 
@@ -181,41 +222,35 @@ def place_tiles(counts: Any, starts: Any) -> int:
 
 @kernel
 def fill_tiles(
-    means2d: Any,
-    radii: Any,
-    conics: Any,
-    opacities: Any,
+    shapes: Any,
     depths: Any,  # [M] uint32 bits of float32
     order: Any,
     splat_images: Any,
-    tile_size: int,
     tile_width: int,
     tile_height: int,
     image_shift: int,  # bits of a tile number
+    firsts: Any,
+    spans: Any,
     places: Any,  # [chunks, tiles] from place_tiles
     isect_ids: Any,  # [n_isects] int64 out
     flatten_ids: Any,  # [n_isects] int32 out
 ) -> None:
     """Deal the splats out; chunks write to disjoint places of every tile's list, in order."""
     chunks, visible = places.shape[0], order.shape[0]
-    exact = conics.shape[0] > 0
     for chunk in prange(chunks):
-        own, shape, image = places[chunk], np.zeros(7), 0
+        own, image, span = places[chunk], 0, firsts[chunk]
         for j in range(visible * chunk // chunks, visible * (chunk + 1) // chunks):
-            i = order[j]
+            i, shape = order[j], shapes[j]
+            depth = np.int64(depths[i])
             while i >= splat_images[image + 1]:
                 image += 1
-            if exact:
-                _ellipse(conics, opacities, i, shape)
-            first, last = _tile_rows(means2d, radii, i, tile_size, tile_height)
-            for row in range(first, last):
-                base = row * tile_width
-                left, right = _tile_columns(means2d, radii, i, row, tile_size, tile_width, shape, exact)
-                for column in range(left, right):
-                    tile = base + column
+            for row in range(int(shape[6]), int(shape[7])):
+                for column in range(spans[span, 0], spans[span, 1]):
+                    tile = row * tile_width + column
                     cell = image * tile_height * tile_width + tile
                     place = own[cell]
                     own[cell] = place + 1
                     flatten_ids[place] = i
                     key = np.int64(image) << np.int64(image_shift) | np.int64(tile)
-                    isect_ids[place] = key << np.int64(32) | np.int64(depths[i])
+                    isect_ids[place] = key << np.int64(32) | depth
+                span += 1
