@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from firstlight.pipeline import fit as fit
     from firstlight.pipeline import resume as resume
     from firstlight.recipes import RECIPES as RECIPES
+    from firstlight.render import accumulate as accumulate
     from firstlight.render import fully_fused_projection as fully_fused_projection
     from firstlight.render import isect_offset_encode as isect_offset_encode
     from firstlight.render import isect_tiles as isect_tiles
     from firstlight.render import quat_scale_to_covar_preci as quat_scale_to_covar_preci
     from firstlight.render import rasterization as rasterization
+    from firstlight.render import rasterize_to_indices_in_range as rasterize_to_indices_in_range
     from firstlight.render import rasterize_to_pixels as rasterize_to_pixels
     from firstlight.render import spherical_harmonics as spherical_harmonics
     from firstlight.scene import Cameras as Cameras
@@ -40,8 +42,8 @@ if TYPE_CHECKING:
 # Kernels are short and many. OpenMP's threads by default spin between them, which on a machine that does
 # anything else beside makes a fit several times slower. It must be said before torch or Numba load OpenMP.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# The gradients of a million Gaussians are new memory in every step. In pages of 4 KiB the system spends more time
-# handing it out than the kernels on filling it; torch reads this before it first needs memory (Linux).
+# The gradients of a million Gaussians are new memory in every step. In pages of 4 KiB the system spends more
+# time handing it out than the kernels on filling it; torch reads this before it first needs memory (Linux).
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 _HOME = {
@@ -52,8 +54,9 @@ _HOME = {
     "pipeline": ("Run", "fit", "resume"),
     "recipes": ("RECIPES",),
     "render": (
-        "fully_fused_projection", "isect_offset_encode", "isect_tiles", "quat_scale_to_covar_preci",
-        "rasterization", "rasterize_to_pixels", "spherical_harmonics",
+        "accumulate", "fully_fused_projection", "isect_offset_encode", "isect_tiles",
+        "quat_scale_to_covar_preci", "rasterization", "rasterize_to_indices_in_range", "rasterize_to_pixels",
+        "spherical_harmonics",
     ),
     "scene": ("Cameras", "Capture", "Gaussians", "Similarity"),
 }  # fmt: skip

@@ -41,7 +41,16 @@ def _lists(
 @pytest.mark.parametrize("channels", [1, 3, 4, 7])
 @pytest.mark.parametrize(
     ("images", "count", "width", "height", "tile"),
-    [(1, 60, 37, 29, 16), (2, 40, 16, 16, 16), (1, 8, 1, 1, 16), (1, 40, 23, 31, 5), (2, 30, 40, 9, 8)],
+    [
+        (1, 60, 37, 29, 16),
+        (2, 40, 16, 16, 16),
+        (1, 8, 1, 1, 16),
+        (1, 40, 23, 31, 5),
+        (2, 30, 40, 9, 8),
+        (2, 50, 70, 45, 32),
+        (1, 50, 53, 70, 20),
+        (1, 50, 60, 30, 64),
+    ],
 )
 def test_kernel_is_the_twin(
     channels: int, images: int, count: int, width: int, height: int, tile: int
@@ -162,5 +171,5 @@ def test_wrong_input_is_named() -> None:
         _blend(*splats, 20, 20, 16, *lists, backgrounds=torch.zeros(1, 2))
     with pytest.raises(ValueError, match="masks"):
         _blend(*splats, 20, 20, 16, *lists, masks=torch.ones(1, 1, 1, dtype=torch.bool))
-    with pytest.raises(NotImplementedError, match="tile_size=32"):
-        _blend(*splats, 20, 20, 32, *lists)
+    with pytest.raises(ValueError, match="tile_size of at least 1"):
+        _blend(*splats, 20, 20, 0, *lists)

@@ -278,6 +278,23 @@ def test_any_channels_and_colours_of_each_camera(per_camera: bool) -> None:
             torch.testing.assert_close(picture[camera, ..., first : first + 3], three[0])
 
 
+@pytest.mark.parametrize("tile_size", [1, 6, 20, 32, 64])
+def test_the_size_of_tiles_does_not_matter(tile_size: int) -> None:
+    scene = random_scene(15, 80)
+    results = []
+    for size in (16, tile_size):
+        leaves = scene.leaves(torch.float32)
+        picture, alphas, _ = _render(leaves, 71, 50, tile_size=size)
+        picture.square().sum().backward()
+        results.append((picture, alphas, leaves))
+    (wanted, wanted_alphas, theirs), (picture, alphas, ours) = results
+    # Tiles stop at a transmittance of 1e-4.
+    assert (picture - wanted).abs().max() < 3e-4
+    assert (alphas - wanted_alphas).abs().max() < 1e-4
+    for a, b in zip(ours, theirs, strict=True):
+        assert_gradients(a.grad, b.grad)
+
+
 def test_splats_outside_cost_nothing_and_get_no_gradient() -> None:
     scene = random_scene(10, 30)
     behind = scene._replace(means=scene.means - torch.tensor([0.0, 0.0, 30.0])).leaves(torch.float32)
@@ -426,7 +443,6 @@ def test_a_scene_behind_glass_of_4k() -> None:
         {"distributed": True},
         {"with_ut": True},
         {"radial_coeffs": torch.zeros(1, 4)},
-        {"tile_size": 32},
     ],
 )
 def test_what_is_missing_says_so(options: dict[str, Any]) -> None:

@@ -31,7 +31,7 @@ def _projected(
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (16, 16), (17, 33), (100, 61)])
 @pytest.mark.parametrize(("cameras", "count"), [(1, 300), (3, 50)])
-@pytest.mark.parametrize("tile_size", [4, 16])
+@pytest.mark.parametrize("tile_size", [4, 16, 40])
 def test_rectangles_are_the_twin(width: int, height: int, cameras: int, count: int, tile_size: int) -> None:
     means2d, radii, depths, _, _ = _projected(1, count, cameras, width, height)
     tw, th = -(-width // tile_size), -(-height // tile_size)
@@ -47,7 +47,7 @@ def test_rectangles_are_the_twin(width: int, height: int, cameras: int, count: i
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("tile_size", [5, 16])
+@pytest.mark.parametrize("tile_size", [5, 16, 24])
 def test_exact_lists_hold_every_tile_with_a_visible_pixel_and_few_others(seed: int, tile_size: int) -> None:
     width, height = 90, 70
     means2d, radii, depths, conics, opacities = _projected(seed, 150, 1, width, height)
@@ -108,6 +108,37 @@ def test_packed_lists_are_the_dense_ones() -> None:
     assert torch.equal((cameras * 80 + splats)[packed[2].long()].int(), dense[2])
     with pytest.raises(ValueError, match="image_ids"):
         isect_tiles(means2d[0], radii[0], depths[0], 16, 3, 3, packed=True)
+
+
+def test_leading_dimensions_are_images_one_after_the_other() -> None:
+    means2d, radii, depths, conics, opacities = _projected(4, 40, 6, 50, 40)
+    flat = isect_tiles(means2d, radii, depths, 16, 4, 3, conics=conics, opacities=opacities)
+    dims = (3, 2, 40)
+    counts, ids, order = isect_tiles(
+        means2d.view(*dims, 2),
+        radii.view(*dims, 2),
+        depths.view(dims),
+        16,
+        4,
+        3,
+        conics=conics.view(*dims, 3),
+        opacities=opacities.reshape(dims),
+    )
+    assert counts.shape == dims
+    assert torch.equal(counts.view(6, 40), flat[0])
+    assert torch.equal(ids, flat[1])
+    assert torch.equal(order, flat[2])
+    assert isect_offset_encode(ids, 6, 4, 3).shape == (6, 3, 4)
+
+
+def test_wrong_shapes_are_named() -> None:
+    means2d, radii, depths, conics, _ = _projected(4, 40, 2, 50, 40)
+    with pytest.raises(AssertionError, match="radii: expected shape"):
+        isect_tiles(means2d, radii[:1], depths, 16, 4, 3)
+    with pytest.raises(AssertionError, match="means2d: expected shape"):
+        isect_tiles(means2d[:, :3], radii, depths, 16, 4, 3)
+    with pytest.raises(AssertionError, match="opacities: expected shape"):
+        isect_tiles(means2d, radii, depths, 16, 4, 3, conics=conics, opacities=depths[:1])
 
 
 def test_nothing_in_nothing_out() -> None:

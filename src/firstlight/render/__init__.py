@@ -4,7 +4,11 @@ from firstlight.render._blend import rasterize_to_pixels as rasterize_to_pixels
 from firstlight.render._camera import render_camera as render_camera
 from firstlight.render._covariance import quat_scale_to_covar_preci as quat_scale_to_covar_preci
 from firstlight.render._harmonics import spherical_harmonics as spherical_harmonics
+from firstlight.render._indices import accumulate as accumulate
+from firstlight.render._indices import rasterize_to_indices_in_range as rasterize_to_indices_in_range
 from firstlight.render._projection import fully_fused_projection as fully_fused_projection
 from firstlight.render._rasterization import rasterization as rasterization
+from firstlight.render._scores import Scores as Scores
+from firstlight.render._scores import splat_scores as splat_scores
 from firstlight.render._tiles import isect_offset_encode as isect_offset_encode
 from firstlight.render._tiles import isect_tiles as isect_tiles

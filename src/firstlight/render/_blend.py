@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from firstlight.render._arrays import Array, check_shape, differentiable
-from firstlight.render._blend_kernels import TILE
 from firstlight.render._blend_rule import Blend, Grid
-from firstlight.render._errors import unsupported
+from firstlight.render._errors import ShapeError
 from firstlight.render._gsplat import cuda_by_gsplat
+from firstlight.render._tiles import tiles_of
 
 
 @cuda_by_gsplat
@@ -37,8 +37,8 @@ def rasterize_to_pixels(
     sum over pixels of the absolute gradients.
 
     Returns colours [..., H, W, D] and alphas [..., H, W, 1]. Gradients flow to means2d, conics, colors,
-    opacities and backgrounds; a clamped alpha passes none. ValueError for shapes that do not fit,
-    NotImplementedError for tiles of more than 16 pixels.
+    opacities and backgrounds; a clamped alpha passes none. Tiles may have any size; 16 is fastest. ShapeError
+    (a ValueError and an AssertionError) for inputs that do not fit.
     """
     splats, channels = opacities.shape, colors.shape[-1]
     image_dims = isect_offsets.shape[:-2]
@@ -48,22 +48,7 @@ def rasterize_to_pixels(
     check_shape("opacities", opacities, *splats)
     if backgrounds is not None:
         check_shape("backgrounds", backgrounds, *image_dims, channels)
-    if masks is not None and masks.shape != isect_offsets.shape:
-        raise ValueError(f"masks: expected shape {list(isect_offsets.shape)}, got {list(masks.shape)}")
-    if not 1 <= tile_size <= TILE:
-        raise unsupported("rasterize_to_pixels", f"tile_size={tile_size}", f"use 1 to {TILE} (16 is fastest)")
-    tile_height, tile_width = isect_offsets.shape[-2:]
-    if (tile_width, tile_height) != (
-        -(-image_width // tile_size),
-        -(-image_height // tile_size),
-    ):
-        raise ValueError(
-            f"isect_offsets: {tile_width} × {tile_height} tiles of {tile_size} px do not fit a picture of "
-            f"{image_width} × {image_height}"
-        )
-    starts = np.append(isect_offsets.reshape(-1).numpy(), flatten_ids.numel()).astype(np.int32)
-    skip: Array = np.empty(0, np.bool_) if masks is None else masks.reshape(-1).to(torch.bool).numpy()
-    grid = Grid(image_width, image_height, tile_size, starts, skip)
+    grid = make_grid(image_width, image_height, tile_size, isect_offsets, flatten_ids, masks)
     images = math.prod(image_dims)
     behind = None if backgrounds is None else backgrounds.reshape(images, channels)
     picture, alphas = differentiable(
@@ -71,3 +56,25 @@ def rasterize_to_pixels(
     )
     size = (image_height, image_width)
     return picture.view(*image_dims, *size, channels), alphas.view(*image_dims, *size, 1)
+
+
+def make_grid(
+    width: int,
+    height: int,
+    tile_size: int,
+    isect_offsets: Tensor,
+    flatten_ids: Tensor,
+    masks: Tensor | None = None,
+) -> Grid:
+    """The picture's tiles and where their lists begin. ShapeError where they do not fit the picture."""
+    if masks is not None and masks.shape != isect_offsets.shape:
+        raise ShapeError(f"masks: expected shape {list(isect_offsets.shape)}, got {list(masks.shape)}")
+    tile_height, tile_width = isect_offsets.shape[-2:]
+    if (tile_size, tile_width, tile_height) != tiles_of(width, height, tile_size):
+        raise ShapeError(
+            f"isect_offsets: {tile_width} × {tile_height} tiles of {tile_size} px do not fit a picture of "
+            f"{width} × {height}"
+        )
+    starts = np.append(isect_offsets.reshape(-1).numpy(), flatten_ids.numel()).astype(np.int32)
+    skip: Array = np.empty(0, np.bool_) if masks is None else masks.reshape(-1).to(torch.bool).numpy()
+    return Grid(width, height, tile_size, starts, skip)

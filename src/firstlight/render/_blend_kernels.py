@@ -38,7 +38,7 @@ from firstlight.render._simd import (
 RECORD = 16
 CHANNELS = 11  # where they begin in a record
 SLOT = 12
-TILE = 16  # the largest tile; buffers are laid out for it
+TILE = 16  # what a buffer holds: a tile of up to so many pixels a side, or a block of a larger one
 ALPHA_MIN = np.float32(1.0 / 255.0)
 ALPHA_MAX = np.float32(0.99)
 OPAQUE = np.float32(1e-4)  # a tile is finished when no pixel lets more light through
@@ -176,6 +176,20 @@ def _falloff(t: Any, buffer: Any, at: int) -> Any:
 
 
 @device
+def _block(number: int, tile_size: int, width: int, height: int) -> Any:
+    """Tile, image, corner and size of a block; a tile has one, or as many as it takes to cover it."""
+    side = -(-tile_size // TILE)
+    across, down = -(-width // tile_size), -(-height // tile_size)
+    tile, part = number // (side * side), number % (side * side)
+    image, place = tile // (across * down), tile % (across * down)
+    left, top = part % side * TILE, part // side * TILE
+    x0, y0 = place % across * tile_size + left, place // across * tile_size + top
+    columns = max(0, min(TILE, tile_size - left, width - x0))
+    rows = max(0, min(TILE, tile_size - top, height - y0))
+    return tile, image, x0, y0, columns, rows
+
+
+@device
 def _open_tile(buffer: Any, row_size: int, columns: int, rows: int) -> None:
     """Full transmittance inside the picture, none outside: pixels past the border then cost no thought."""
     for y in range(TILE):
@@ -258,7 +272,7 @@ def blend_forward(
     records: Any,  # [M * RECORD]
     ids: Any,  # [n_isects]
     starts: Any,  # [tiles + 1]
-    bounds: Any,  # [chunks + 1] tile numbers
+    bounds: Any,  # [chunks + 1] block numbers
     masks: Any,  # [tiles] bool, or empty
     backgrounds: Any,  # [I, D], or empty
     tile_size: int,
@@ -266,25 +280,22 @@ def blend_forward(
     tag: Any,  # a tuple of 3 or 4 entries: how many channels to blend
     colors: Any,  # [I, H, W, D] out
     alphas: Any,  # [I, H, W] out
-    stops: Any,  # [tiles] out: where each tile became opaque
+    stops: Any,  # [blocks] out: where each became opaque
 ) -> None:
     """Blend every tile; chunks own disjoint tiles, so the result does not depend on the threads."""
     _, height, width, depth = colors.shape
-    across, down = -(-width // tile_size), -(-height // tile_size)
     for chunk in prange(bounds.shape[0] - 1):
         buffer = np.zeros(TILE * ROW + CONSTANTS, np.float32)
         plan = np.empty(BATCH * PLAN, np.int32)
         _fill_constants(buffer, TILE * ROW)
-        for tile in range(bounds[chunk], bounds[chunk + 1]):
-            image, place = tile // (across * down), tile % (across * down)
-            x0, y0 = (place % across) * tile_size, (place // across) * tile_size
-            columns, rows = min(tile_size, width - x0), min(tile_size, height - y0)
+        for block in range(bounds[chunk], bounds[chunk + 1]):
+            tile, image, x0, y0, columns, rows = _block(block, tile_size, width, height)
             buffer[: TILE * ROW] = 0.0
             _open_tile(buffer, ROW, columns, rows)
             last = starts[tile + 1]
             if masks.shape[0] > 0 and not masks[tile]:
                 last = starts[tile]
-            stops[tile] = _blend_tile(
+            stops[block] = _blend_tile(
                 records, ids, starts[tile], last, x0, y0, columns, rows, plan, buffer, tag
             )
             for channel in range(min(len(tag), depth - first_channel)):
@@ -415,8 +426,8 @@ def blend_backward(
     records: Any,  # [M * RECORD]
     ids: Any,  # [n_isects]
     starts: Any,  # [tiles + 1]
-    stops: Any,  # [tiles]
-    bounds: Any,  # [chunks + 1] tile numbers
+    stops: Any,  # [blocks]
+    bounds: Any,  # [chunks + 1] block numbers
     tile_size: int,
     first_channel: int,
     tag: Any,
@@ -429,26 +440,23 @@ def blend_backward(
 ) -> None:
     """Sums for one group of channels: one buffer a chunk, so that no two threads add to one number."""
     _, height, width, _ = colors.shape
-    across, down = -(-width // tile_size), -(-height // tile_size)
     for chunk in prange(bounds.shape[0] - 1):
         own = slots[chunk]
         own[:] = 0.0
         buffer = np.zeros(TILE * ROW_BACK + CONSTANTS, np.float32)
         plan = np.empty(BATCH * PLAN, np.int32)
         _fill_constants(buffer, TILE * ROW_BACK)
-        for tile in range(bounds[chunk], bounds[chunk + 1]):
-            image, place = tile // (across * down), tile % (across * down)
-            x0, y0 = (place % across) * tile_size, (place // across) * tile_size
-            columns, rows = min(tile_size, width - x0), min(tile_size, height - y0)
-            if stops[tile] == starts[tile]:
+        for block in range(bounds[chunk], bounds[chunk + 1]):
+            tile, image, x0, y0, columns, rows = _block(block, tile_size, width, height)
+            if stops[block] == starts[tile]:
                 continue
             buffer[: TILE * ROW_BACK] = 0.0
             _open_tile(buffer, ROW_BACK, columns, rows)
             _open_tile_backward(
                 colors, alphas, v_colors, v_alphas, image, x0, y0, columns, rows, first_channel, buffer
             )
-            for k in range(starts[tile], stops[tile], BATCH):
-                until = min(k + BATCH, stops[tile])
+            for k in range(starts[tile], stops[block], BATCH):
+                until = min(k + BATCH, stops[block])
                 kept = _plan(records, ids, k, until, x0, y0, columns, rows, plan)
                 for item in range(kept):
                     at = item * PLAN

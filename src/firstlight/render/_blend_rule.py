@@ -22,13 +22,35 @@ class Grid(NamedTuple):
     starts: Array  # [tiles + 1] int32: where each tile's list begins
     masks: Array  # [tiles] bool, or empty
 
+    @property
+    def images(self) -> int:
+        """How many pictures there are."""
+        return (len(self.starts) - 1) // (
+            -(-self.width // self.tile_size) * -(-self.height // self.tile_size)
+        )
+
+    @property
+    def begins(self) -> Array:
+        """Where the list of each block begins [blocks] int32."""
+        return np.repeat(self.starts[:-1], (-(-self.tile_size // kernels.TILE)) ** 2)
+
+    @property
+    def ends(self) -> Array:
+        """Where the list of each block ends [blocks] int32."""
+        return np.repeat(self.starts[1:], (-(-self.tile_size // kernels.TILE)) ** 2)
+
+    def bounds(self, stops: Array) -> Array:
+        """Blocks for each thread [chunks + 1], where each block's splats are looked at up to ``stops``."""
+        return balanced(np.append(0, np.cumsum(stops - self.begins, dtype=np.int64)), workers())
+
 
 def _tag(channels: int, first: int) -> tuple[int, ...]:
     """The type that picks the kernel for this group of channels: three, or four."""
     return (0,) * (3 if channels - first <= 3 else 4)
 
 
-def _pack(means2d: Tensor, conics: Tensor, colors: Tensor, opacities: Tensor, first: int) -> Tensor:
+def pack(means2d: Tensor, conics: Tensor, colors: Tensor, opacities: Tensor, first: int) -> Tensor:
+    """The kernels' records [M, RECORD], with the channels from ``first`` on."""
     records, flat = aligned(opacities.numel(), kernels.RECORD)
     kernels.pack_records(
         view(means2d, -1, 2),
@@ -57,21 +79,20 @@ class Blend(torch.autograd.Function):
         grid: Grid,
         absgrad: bool,
     ) -> tuple[Tensor, Tensor]:
-        channels, tiles = colors.shape[-1], len(grid.starts) - 1
-        across, down = -(-grid.width // grid.tile_size), -(-grid.height // grid.tile_size)
-        images = tiles // (across * down)
+        channels, images = colors.shape[-1], grid.images
         picture = torch.empty(images, grid.height, grid.width, channels)
         alphas = torch.empty(images, grid.height, grid.width, 1)
-        stops = torch.empty(tiles, dtype=torch.int32)
+        ends = grid.ends
+        stops, bounds = torch.empty(len(ends), dtype=torch.int32), grid.bounds(ends)
         behind = np.empty((0, 0), np.float32) if backgrounds is None else view(backgrounds, images, channels)
         records = torch.empty(0)
         for first in range(0, channels, GROUP):
-            records = _pack(means2d, conics, colors, opacities, first)
+            records = pack(means2d, conics, colors, opacities, first)
             kernels.blend_forward(
                 records.view(-1).numpy(),
                 view(flatten_ids, -1),
                 grid.starts,
-                balanced(grid.starts, workers()),
+                bounds,
                 grid.masks,
                 behind,
                 grid.tile_size,
@@ -97,16 +118,16 @@ class Blend(torch.autograd.Function):
         v_colors, v_opacities = torch.zeros(colors.shape), torch.zeros(opacities.shape)
         v_absolute = torch.zeros(means2d.shape if absgrad else (0, 2))
         slots, _ = aligned(parts, opacities.numel() * kernels.SLOT)
-        done = np.append(0, np.cumsum(stops.numpy() - grid.starts[:-1]))
+        bounds = grid.bounds(stops.numpy())
         v_picture = v_picture.contiguous()
         for first in range(0, channels, GROUP):
-            records = kept if kept is not None else _pack(means2d, conics, colors, opacities, first)
+            records = kept if kept is not None else pack(means2d, conics, colors, opacities, first)
             kernels.blend_backward(
                 records.view(-1).numpy(),
                 view(flatten_ids, -1),
                 grid.starts,
                 stops.numpy(),
-                balanced(done, parts),
+                bounds,
                 grid.tile_size,
                 first,
                 _tag(channels, first),

@@ -14,7 +14,7 @@ from firstlight.render._gsplat import cuda_by_gsplat
 from firstlight.render._harmonics import view_colors
 from firstlight.render._packing import DENSE, Packed
 from firstlight.render._projection import CameraModel, project
-from firstlight.render._tiles import deal
+from firstlight.render._tiles import deal, tiles_of
 
 RenderMode = Literal["RGB", "D", "ED", "RGB+D", "RGB+ED"]
 
@@ -88,6 +88,7 @@ def rasterization(
         raise ShapeError(f"render_mode: expected RGB, D, ED, RGB+D or RGB+ED, got {render_mode!r}")
     if rasterize_mode not in ("classic", "antialiased"):
         raise ShapeError(f"rasterize_mode: expected classic or antialiased, got {rasterize_mode!r}")
+    tiles = tiles_of(width, height, tile_size)
     projected, rows = project(
         means,
         None if covars is None else _upper(covars, means),
@@ -112,7 +113,6 @@ def rasterization(
     if render_mode.startswith("RGB"):
         shades = _shades(means, viewmats, colors, sh_degree, splats)
         channels = shades if render_mode == "RGB" else torch.cat([shades, channels], -1)
-    tiles = (tile_size, -(-width // tile_size), -(-height // tile_size))
     dealt = deal(
         splats.means2d, splats.radii, splats.depths, splats.conics, splats.opacities, splats.starts, *tiles
     )

@@ -192,6 +192,22 @@ def total(typing: Any, value: Any) -> Any:
 
 
 @intrinsic
+def highest(typing: Any, value: Any) -> Any:
+    """Largest of the eight lanes."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        vector, width = args[0], LANES
+        while width > 1:
+            width //= 2
+            low = _shuffle(builder, vector, list(range(width)))
+            high = _shuffle(builder, vector, list(range(width, 2 * width)))
+            vector = builder.select(builder.fcmp_ordered(">", low, high), low, high)
+        return builder.extract_element(vector, _constant_index(0))
+
+    return types.float32(F8), emit
+
+
+@intrinsic
 def totals(typing: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any) -> Any:
     """The sums of eight vectors as one vector, at less than half the price of eight sums."""
 

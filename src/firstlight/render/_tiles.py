@@ -7,10 +7,20 @@ import torch
 from torch import Tensor
 
 from firstlight.render import _tiles_kernels as kernels
-from firstlight.render._arrays import NO_FLOATS, Array, view, workers
+from firstlight.render._arrays import NO_FLOATS, Array, check_shape, view, workers
+from firstlight.render._errors import ShapeError
 from firstlight.render._gsplat import cuda_by_gsplat
 
 INT32_MAX = 2**31 - 1
+
+
+def tiles_of(width: int, height: int, tile_size: int) -> tuple[int, int, int]:
+    """Size of a tile, and how many cover the picture across and down. ShapeError unless all are above 0."""
+    if min(width, height, tile_size) < 1:
+        raise ShapeError(
+            f"expected width, height and tile_size of at least 1, got {width}, {height} and {tile_size}"
+        )
+    return tile_size, -(-width // tile_size), -(-height // tile_size)
 
 
 def _tile_bits(tile_width: int, tile_height: int) -> int:
@@ -43,12 +53,22 @@ def isect_tiles(
     ``sort=False`` lists splat after splat. ``segmented`` changes nothing here.
 
     Returns tiles_per_gauss [..., N] int32, isect_ids [n_isects] int64 (image, tile, bits of the depth) and
-    flatten_ids [n_isects] int32 (index into [I * N] or [nnz]). ValueError where packed input lacks its ids.
+    flatten_ids [n_isects] int32 (index into [I * N] or [nnz]). ShapeError for inputs that do not fit, and
+    where packed input lacks its ids.
     """
-    count = means2d.shape[-2]
+    splats, count = depths.shape, means2d.shape[-2]
+    check_shape("means2d", means2d, *splats, 2)
+    check_shape("depths", depths, *splats)
+    if radii.shape != means2d.shape:
+        raise ShapeError(f"radii: expected shape {list(means2d.shape)}, got {list(radii.shape)}")
+    if conics is not None and opacities is not None:
+        check_shape("conics", conics, *splats, 3)
+        check_shape("opacities", opacities, *splats)
+    if tile_size < 1:
+        raise ShapeError(f"tile_size: expected at least 1, got {tile_size}")
     if packed:
         if image_ids is None or n_images is None:
-            raise ValueError("isect_tiles: packed=True needs image_ids and n_images")
+            raise ShapeError("isect_tiles: packed=True needs image_ids and n_images")
         images = n_images
         inner = torch.searchsorted(image_ids.contiguous(), torch.arange(images + 1).to(image_ids))
         splat_images: Array = inner.numpy().astype(np.int64)

@@ -3,6 +3,8 @@
 from firstlight.render.twins._blend import rasterize_to_pixels as rasterize_to_pixels
 from firstlight.render.twins._blend import series_exp as series_exp
 from firstlight.render.twins._harmonics import spherical_harmonics as spherical_harmonics
+from firstlight.render.twins._indices import rasterize_to_indices as rasterize_to_indices
 from firstlight.render.twins._projection import fully_fused_projection as fully_fused_projection
 from firstlight.render.twins._rasterization import rasterization as rasterization
+from firstlight.render.twins._scores import splat_scores as splat_scores
 from firstlight.render.twins._tiles import isect_tiles as isect_tiles
