@@ -100,10 +100,12 @@ def close_up(
                 places[chunk, image],
                 filled[chunk, image],
             )
-            to_ids[to : to + size] = ids[begin : begin + size]
-            to_radii[to : to + size] = radii[begin : begin + size]
-            to_means2d[to : to + size] = means2d[begin : begin + size]
-            to_depths[to : to + size] = depths[begin : begin + size]
-            to_conics[to : to + size] = conics[begin : begin + size]
-            if compensations.shape[0] > 0:
-                to_compensations[to : to + size] = compensations[begin : begin + size]
+            for k in range(size):
+                to_ids[to + k] = ids[begin + k]
+                to_radii[to + k, 0], to_radii[to + k, 1] = radii[begin + k, 0], radii[begin + k, 1]
+                to_means2d[to + k, 0], to_means2d[to + k, 1] = means2d[begin + k, 0], means2d[begin + k, 1]
+                to_depths[to + k] = depths[begin + k]
+                for j in range(3):
+                    to_conics[to + k, j] = conics[begin + k, j]
+                if compensations.shape[0] > 0:
+                    to_compensations[to + k] = compensations[begin + k]

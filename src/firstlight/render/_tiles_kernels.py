@@ -64,9 +64,12 @@ def order_by_depth(radii: Any, depths: Any, image_starts: Any, order: Any, order
                     counts[
                         digit, np.intp((key >> np.uint32(DIGIT_BITS * digit)) & np.uint32(BUCKETS - 1))
                     ] += 1
-        _sort_digit(keys, order, spare_keys, spare, begin, end, 0, counts)
-        _sort_digit(spare_keys, spare, keys, order, begin, end, 1, counts)
-        _sort_digit(keys, order, spare_keys, spare, begin, end, 2, counts)
+        for digit in range(DIGITS):
+            if digit % 2 == 0:
+                from_keys, from_items, to_keys, to_items = keys, order, spare_keys, spare
+            else:
+                from_keys, from_items, to_keys, to_items = spare_keys, spare, keys, order
+            _sort_digit(from_keys, from_items, to_keys, to_items, begin, end, digit, counts)
         for j in range(begin, end):
             order[j] = spare[j]
     order_starts[image_starts.shape[0] - 1] = end
