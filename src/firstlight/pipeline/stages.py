@@ -20,6 +20,7 @@ from firstlight.evaluate import Evaluation, evaluate_photos, write_report
 from firstlight.fitting import Recipe, fit_gaussians, peak_memory_mb
 from firstlight.pipeline.machine import machine, versions
 from firstlight.pipeline.run_folder import Run, claim_folder, new_folder
+from firstlight.pipeline.warm_up import warming
 from firstlight.poses import PLACED_FILE, Placed, estimate, given, load_placed, save_placed, undistort
 from firstlight.progress import Progress, Silent
 from firstlight.recipes import get_recipe
@@ -189,7 +190,8 @@ class _Stages:
         self.photos, self.progress, self.audience = photos, progress, audience
 
     def go(self, checkpoint_seconds: float = 60.0) -> Run:
-        capture, split = self.prepare(self.place(self.load()))
+        with warming():
+            capture, split = self.prepare(self.place(self.load()))
         if self.audience is not None:
             self.audience.show_capture(capture)
         with self.timed("fit"):

@@ -1,0 +1,94 @@
+"""The second process that compiles kernels: started only when needed, never in the way."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firstlight.pipeline import warm_up
+
+Commands = list[Any]
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Commands:
+    """The processes that were started, on a computer where nothing has been compiled yet."""
+    processes: Commands = []
+    popen = subprocess.Popen
+
+    def start(*args: Any, **kwargs: Any) -> Any:
+        processes.append(popen(*args, **kwargs))
+        return processes[-1]
+
+    monkeypatch.setattr(warm_up.subprocess, "Popen", start)
+    monkeypatch.setattr(warm_up, "is_cold", lambda: True)
+    return processes
+
+
+def python(code: str) -> tuple[str, ...]:
+    return sys.executable, "-c", code
+
+
+def test_it_runs_every_kernel_of_a_step() -> None:
+    warm_up.main()
+    assert not warm_up.is_cold()
+
+
+def test_nothing_is_started_where_all_is_compiled(started: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warm_up, "is_cold", lambda: False)
+    with warm_up.warming():
+        pass
+    assert not started
+
+
+def test_a_kernel_that_was_never_compiled_is_cold(tmp_path: Path) -> None:
+    """In a process of its own with a cache of its own, before and after its first call."""
+    code = """
+import numpy as np
+from firstlight.pipeline.warm_up import is_cold
+from firstlight.render._tiles_kernels import place_tiles
+print(is_cold(place_tiles), end=" ")
+place_tiles(np.zeros((1, 2), np.int64), np.zeros(3, np.int64))
+print(is_cold(place_tiles), is_cold(object()))
+"""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    found = subprocess.run(python(code), env=environment, capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["True", "False", "False"]
+
+
+def test_it_is_waited_for(started: Commands, tmp_path: Path) -> None:
+    file = tmp_path / "done"
+    with warm_up.warming(python(f"import time; time.sleep(0.3); open({str(file)!r}, 'w')")):
+        assert started[0].poll() is None
+    assert file.exists()
+    assert started[0].returncode == 0
+
+
+@pytest.mark.parametrize("code", ["raise SystemExit(3)", "import os; os.abort()"])
+def test_its_death_harms_nobody(started: Commands, code: str) -> None:
+    with warm_up.warming(python(code)):
+        pass
+    assert started[0].returncode != 0
+
+
+def test_a_command_that_does_not_exist_harms_nobody(started: Commands) -> None:
+    with warm_up.warming(("no-such-command-anywhere",)):
+        pass
+    assert not started
+
+
+def test_it_is_not_waited_for_for_ever_nor_after_an_error(started: Commands) -> None:
+    sleep = python("import time; time.sleep(600)")
+    began = time.monotonic()
+    with warm_up.warming(sleep, patience=0.1):
+        pass
+    with pytest.raises(KeyboardInterrupt), warm_up.warming(sleep):
+        raise KeyboardInterrupt
+    assert time.monotonic() - began < 60
+    assert all(process.poll() is not None for process in started)
