@@ -30,11 +30,18 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from workloads import TILE, file_scene, milliseconds, projected, random_scene, workload_of
+from workloads import TILE, file_scene, milliseconds, projected, random_scene, training, workload_of
 
 from firstlight.pipeline import machine, versions
-from firstlight.render import fully_fused_projection, isect_tiles, rasterization, rasterize_to_pixels
+from firstlight.render import (
+    fully_fused_projection,
+    isect_tiles,
+    rasterization,
+    rasterize_to_pixels,
+    splat_scores,
+)
 from firstlight.render._harmonics import view_colors
+from firstlight.scene import Gaussians
 
 SIZES = ((512, 384), (1024, 768), (1920, 1080))
 COUNTS = (10_000, 50_000, 100_000, 200_000, 1_000_000)
@@ -157,7 +164,16 @@ def whole(scene: dict[str, Tensor], width: int, height: int, rounds: int) -> dic
     def both() -> None:
         torch.autograd.grad(forward(), leaves, gradient)
 
-    return {"forward_ms": milliseconds(forward, rounds), "both_ms": milliseconds(both, rounds)}
+    with torch.no_grad():
+        meta = render(*leaves, scene["viewmats"], scene["Ks"], width, height, sh_degree=degree, packed=False)[
+            2
+        ]
+    errors = gradient[..., 0].contiguous()
+    return {
+        "forward_ms": milliseconds(forward, rounds),
+        "both_ms": milliseconds(both, rounds),
+        "scores_ms": milliseconds(lambda: splat_scores(meta, errors), rounds),
+    }
 
 
 def measure(scene: dict[str, Tensor], width: int, height: int, rounds: int) -> dict[str, Any]:
@@ -174,25 +190,44 @@ def measure(scene: dict[str, Tensor], width: int, height: int, rounds: int) -> d
         "blending": blend,
         "whole_over_blending": entire["both_ms"] / (blend["forward_ms"] + blend["backward_ms"]),
         "stages_ms": stages(scene, width, height, rounds),
-        # Kibibytes on Linux, bytes on macOS.
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        / (2**20 if sys.platform == "darwin" else 2**10),
+        "peak_mb": peak_mb(),
     }
 
 
+def peak_mb() -> float:
+    """The most memory that this process has held; kibibytes on Linux, bytes on macOS."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def train(request: dict[str, Any]) -> dict[str, Any]:
+    """Steps of a fit as ``firstlight fit`` makes them: loss, every gradient, and both of Adam's moments."""
+    step = training(request["gaussians"], request["width"], request["height"])
+    return request | {"step_ms": milliseconds(step, request["rounds"]), "peak_mb": peak_mb()}
+
+
 def apart(request: dict[str, Any], threads: int) -> dict[str, Any]:
-    """``measure`` in a process of its own with so many threads."""
+    """``measure`` or ``train`` in a process of its own with so many threads."""
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "NUMBA_NUM_THREADS": str(threads)}
     command = [sys.executable, __file__, "--one", json.dumps(request)]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    say(found)
+    if "step_ms" in found:
+        print(
+            f"{found['gaussians']:>9,} at {found['width']}×{found['height']}, {threads} threads: a step of "
+            f"training {found['step_ms']:.0f} ms, {found['peak_mb']:.0f} MB",
+            flush=True,
+        )
+    else:
+        say(found)
     return found
 
 
 def one(request: dict[str, Any]) -> None:
     """The process behind ``apart``."""
     size = (request["width"], request["height"])
+    if request.get("training"):
+        print(json.dumps(train(request)))
+        return
     if "path" in request:
         scene = file_scene(Path(request["path"]), *size)
     else:
@@ -213,14 +248,19 @@ def say(found: dict[str, Any]) -> None:
 
 def grid(args: argparse.Namespace) -> dict[str, Any]:
     """Every count at every size with all threads, one size with fewer, and the splat files."""
+    for path in args.scenes:
+        Gaussians.load(path)  # a file that cannot be read is better known before hours of timing
     threads = torch.get_num_threads()
-    found: dict[str, Any] = {"grid": [], "threads": [], "scenes": {}}
+    found: dict[str, Any] = {"grid": [], "threads": [], "scenes": {}, "training": []}
     request: dict[str, Any]
     for width, height in SIZES:
         for count in COUNTS:
             request = {"gaussians": count, "width": width, "height": height}
             request["rounds"] = args.rounds if count <= 200_000 else max(3, args.rounds // 3)
             found["grid"].append(apart(request, threads))
+    for count in (200_000, 1_000_000):
+        request = {"training": True, "gaussians": count, "width": SIZES[-1][0], "height": SIZES[-1][1]}
+        found["training"].append(apart(request | {"rounds": 3}, threads))
     fewer = sorted({2**k for k in range(12) if 2**k < threads} | {threads})
     for number in fewer:
         request = {"gaussians": 200_000, "width": 1024, "height": 768, "rounds": args.rounds}

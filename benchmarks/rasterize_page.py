@@ -25,7 +25,7 @@ def slope(x: Sequence[float], y: Sequence[float]) -> float:
 def grid_table(rows: Rows) -> list[str]:
     head = (
         "Gaussians", "picture", "intersections", "projection", "harmonics", "tiles", "blend", "blend back",
-        "projection back", "harmonics back", "whole step", "× blending", "peak MB",
+        "projection back", "harmonics back", "whole step", "× blending", "scores", "peak MB",
     )  # fmt: skip
     lines = []
     for row in rows:
@@ -41,6 +41,7 @@ def grid_table(rows: Rows) -> list[str]:
                 f"{blend['intersections']:,}",
                 *(f"{t:.1f}" for t in times),
                 f"{row['whole_over_blending']:.2f}",
+                f"{row['whole']['scores_ms']:.1f}",
                 f"{row['peak_mb']:.0f}",
             )
         )
@@ -62,15 +63,39 @@ def growth(rows: Rows) -> list[str]:
     return table(("a whole step grows with", "exponent"), in_splats + in_pixels)
 
 
+def promises(found: dict[str, Any]) -> list[str]:
+    """What the rasteriser is held to, and what was measured."""
+    rows: Rows = found["grid"]
+    counts = sorted({r["gaussians"] for r in rows})
+    lines = []
+    for row in rows:
+        if row["gaussians"] == 100_000 and row["width"] == 512:
+            ratio = f"{row['whole_over_blending']:.2f}×"
+            lines.append(("whole step over blending alone, 100,000 at 512×384", "at most 2.2×", ratio))
+    for size in sorted({(r["width"], r["height"]) for r in rows}):
+        of_size = {r["gaussians"]: r for r in rows if (r["width"], r["height"]) == size}
+        most, fewer = of_size[counts[-1]], of_size[counts[-2]]
+        more = counts[-1] / counts[-2]
+        grown = most["whole"]["both_ms"] / fewer["whole"]["both_ms"]
+        tiles = most["stages_ms"]["tiles"] / fewer["stages_ms"]["tiles"]
+        name = f"{counts[-2]:,} to {counts[-1]:,} Gaussians at {size[0]}×{size[1]}: a whole step, tiles alone"
+        lines.append((name, f"about {more:.0f}×", f"{grown:.1f}×, {tiles:.1f}×"))
+    for row in found.get("training", []):
+        name = f"training {row['gaussians']:,} Gaussians at {row['width']}×{row['height']}, Adam and all"
+        wanted = "under 4,000 MB" if row["gaussians"] >= 1_000_000 else ""
+        lines.append((name, wanted, f"{row['peak_mb']:,.0f} MB, {row['step_ms']:,.0f} ms a step"))
+    return table(("", "wanted", "measured"), lines)
+
+
 def plot(found: dict[str, Any], path: Path) -> None:
-    """Whole step against splats for each size, and against threads."""
+    """Whole step against splats for each size, against pixels for each count, and against threads."""
     import matplotlib as mpl
 
     mpl.use("svg")
     mpl.rcParams["svg.hashsalt"] = "firstlight"
     from matplotlib import pyplot
 
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4), constrained_layout=True)
+    figure, (left, middle, right) = pyplot.subplots(1, 3, figsize=(14, 4), constrained_layout=True)
     for size in sorted({(r["width"], r["height"]) for r in found["grid"]}):
         rows = [r for r in found["grid"] if (r["width"], r["height"]) == size]
         counts = [r["gaussians"] for r in rows]
@@ -78,6 +103,13 @@ def plot(found: dict[str, Any], path: Path) -> None:
     left.set(xlabel="Gaussians", ylabel="whole step, ms", title="forward and backward")
     left.legend()
     left.grid(alpha=0.3)
+    for count in sorted({r["gaussians"] for r in found["grid"]}):
+        rows = [r for r in found["grid"] if r["gaussians"] == count]
+        pixels = [r["width"] * r["height"] for r in rows]
+        middle.loglog(pixels, [r["whole"]["both_ms"] for r in rows], "o-", label=f"{count:,}")
+    middle.set(xlabel="pixels", title="the same, for so many Gaussians")
+    middle.legend()
+    middle.grid(alpha=0.3)
     threads = [r["threads"] for r in found["threads"]]
     right.plot(threads, [r["whole"]["both_ms"] for r in found["threads"]], "o-")
     right.set(xlabel="threads", title="200,000 Gaussians at 1024×768", xticks=threads, ylim=(0, None))
@@ -150,7 +182,10 @@ def write_page(found: dict[str, Any], path: Path) -> None:
             "## Stage by stage",
             "",
             "Synthetic scenes (Gaussians about 2 px wide that fill the view), harmonics of degree 3, "
-            "each in a process of its own; 'whole step' is one `rasterization` and its backward pass.",
+            "each in a process of its own; 'whole step' is one `rasterization` and its backward pass, "
+            "'scores' one `splat_scores`.",
+            "",
+            *promises(found),
             "",
             *grid_table(found["grid"]),
             "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from firstlight.density import Fixed
+from firstlight.fitting import Fit
+from firstlight.recipes import get_recipe
 from firstlight.render import fully_fused_projection, isect_offset_encode, isect_tiles
-from firstlight.scene import Gaussians
+from firstlight.scene import Cameras, Capture, Gaussians, Photo
+from firstlight.scene.capture import Picture
 
 TILE = 16
 
@@ -98,3 +103,32 @@ def workload_of(scene: dict[str, Tensor], width: int, height: int) -> dict[str, 
         "flatten_ids": flatten_ids.numpy(),
         "v_render_colors": torch.randn(height, width, 3, generator=g).numpy(),
     }
+
+
+def training(count: int, width: int, height: int) -> Callable[[], Any]:
+    """A step of the default recipe on ``random_scene`` and a photo of noise: full size, all harmonics."""
+    scene = random_scene(count, width, height)
+    gaussians = Gaussians(
+        scene["means"],
+        scene["quats"],
+        scene["scales"].log(),
+        torch.logit(scene["opacities"]),
+        scene["sh"],
+    )
+    noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    sides = (torch.tensor([width]), torch.tensor([height]))
+    capture = Capture(
+        [Photo("noise.png", width, height, lambda: Picture(noise))],
+        "benchmark",
+        Cameras(scene["viewmats"].double(), scene["Ks"].double(), *sides),
+    )
+    recipe = replace(
+        get_recipe("default"),
+        start=lambda capture, generator: gaussians,
+        density=Fixed(),
+        pictures=((0.0, 1.0),),
+        sh_every=0.0,
+    )
+    fit = Fit(capture, recipe, [0], seed=0)
+    fit.begin(capture)
+    return fit.step

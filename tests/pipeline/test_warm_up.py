@@ -26,7 +26,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Commands:
         processes.append(popen(*args, **kwargs))
         return processes[-1]
 
-    monkeypatch.setattr(warm_up.subprocess, "Popen", start)
+    monkeypatch.setattr(subprocess, "Popen", start)
     monkeypatch.setattr(warm_up, "is_cold", lambda: True)
     return processes
 

@@ -22,6 +22,7 @@ WIDTH, HEIGHT = 37, 29
 _list: Any = rasterize_to_indices_in_range
 _accumulate: Any = accumulate
 _blend: Any = rasterize_to_pixels
+_twin: Any = twins.rasterize_to_indices
 
 
 def _splats(images: int, count: int, seed: int = 0) -> tuple[list[Tensor], Tensor]:
@@ -50,7 +51,7 @@ def test_pairs_are_the_twin(tile: int, images: int) -> None:
     splats, depths = _splats(images, 60)
     light = torch.ones(images, HEIGHT, WIDTH)
     found = _list(0, 1e10, light, *splats, WIDTH, HEIGHT, tile, *_lists(splats, depths, tile))
-    wanted = twins.rasterize_to_indices(*(t.double() for t in splats), depths, WIDTH, HEIGHT)
+    wanted = _twin(*(t.double() for t in splats), depths, WIDTH, HEIGHT)
     assert len(found[0]) > 5000
     assert all(ids.dtype == torch.int64 for ids in found)
     for ours, theirs in zip(found, wanted, strict=True):
@@ -85,8 +86,7 @@ def test_all_ranges_together_are_the_picture(tile: int) -> None:
         assert (found - blended).abs().max() < 5e-3
         assert (found - blended).abs().mean() < 5e-5
     weights = torch.randn(renders.shape, generator=g)
-    (renders * weights).sum().backward()
-    (picture * weights).sum().backward()
+    torch.autograd.backward([renders, picture], [weights, weights])
     for a, b in zip(ours, theirs, strict=True):
         assert_gradients(a.grad, b.grad, 5e-3)
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from firstlight.render import quat_scale_to_covar_preci, rasterization, twins
+from firstlight.render import quat_scale_to_covar_preci, rasterization, splat_scores, twins
 from tests.render.scenes import Scene, assert_gradients, assert_pictures, intrinsics, random_scene
 
 # Without types: mypy cannot count tensors that are unpacked from a list.
@@ -382,7 +382,7 @@ def _torture(
     leaves = [table[:, :3], table[:, 3:7], table[:, 7:10], table[:, 10], torch.full((len(rows), 4, 3), 0.3)]
     leaves += [torch.eye(4)[None]]
     leaves = [leaf.clone().requires_grad_() for leaf in leaves]
-    picture, alphas, _ = _rasterization(
+    picture, alphas, meta = _rasterization(
         *leaves,
         intrinsics(1, width, height),
         width,
@@ -393,24 +393,32 @@ def _torture(
         **options,
     )
     (picture.sum() + alphas.sum()).backward()
+    assert all(torch.isfinite(t).all() for t in splat_scores(meta, alphas[..., 0].detach()))
     return torch.cat([picture, alphas], -1), [leaf.grad for leaf in leaves if leaf.grad is not None]
 
 
 SIZES = st.sampled_from([(1, 1), (16, 16), (17, 5), (40, 33)])
 MODE = st.sampled_from(["classic", "antialiased"])
+SHOWN = st.fixed_dictionaries(
+    {
+        "packed": st.booleans(),
+        "render_mode": st.sampled_from(MODES),
+        "tile_size": st.sampled_from([16, 16, 3, 40]),
+    }
+)
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(_splat(EXTREME), max_size=6), SIZES, MODE, MODEL, NEAR, st.booleans())
+@given(st.lists(_splat(EXTREME), max_size=6), SIZES, MODE, MODEL, NEAR, SHOWN)
 def test_finite_splats_give_finite_pictures_and_gradients(
-    rows: list[list[float]], size: tuple[int, int], mode: str, model: str, near: float, packed: bool
+    rows: list[list[float]], size: tuple[int, int], mode: str, model: str, near: float, shown: dict[str, Any]
 ) -> None:
     """Needles, giants, points, splats on the camera plane and at the end of the world; twice the same."""
-    picture, gradients = _torture(rows, *size, mode, model, near_plane=near, packed=packed)
+    picture, gradients = _torture(rows, *size, mode, model, near_plane=near, **shown)
     assert torch.isfinite(picture).all()
     for gradient in gradients:
         assert not torch.isnan(gradient).any()
-    again, gradients_again = _torture(rows, *size, mode, model, near_plane=near, packed=packed)
+    again, gradients_again = _torture(rows, *size, mode, model, near_plane=near, **shown)
     assert torch.equal(picture, again)
     assert all(torch.equal(a, b) for a, b in zip(gradients, gradients_again, strict=True))
 

@@ -124,7 +124,7 @@ def outline(
                 det = (
                     a * c - b * b - 5e-7 * a * c
                 )  # never above the true one, however a, b and c were rounded
-                shaped = det > 0.0 and a > 0.0 and c > 0.0
+                shaped = bool(det > 0.0 and a > 0.0 and c > 0.0)
                 if shaped:
                     reach = 2.0 * math.log(max(np.float64(opacities[i]) * 255.0, 1.0)) + 2e-3
                     per_a, per_det = 1.0 / a, 1.0 / det
