@@ -23,7 +23,7 @@ from firstlight.scene import Cameras, Capture, Photo
 from firstlight.scene.capture import Picture
 from firstlight.starts import RandomBox
 
-COMMAND = (sys.executable, "-m", "firstlight.pipeline.warm_up")
+COMMAND = (sys.executable, "-c", "from firstlight.pipeline.warm_up import main; main()")
 PATIENCE = 180.0  # seconds; a process that needs longer than this is not of use
 
 
@@ -89,7 +89,3 @@ def main() -> None:
     fit.begin(capture)
     for _ in range(recipe.steps):
         fit.step()
-
-
-if __name__ == "__main__":
-    main()
