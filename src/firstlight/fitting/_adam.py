@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 import numpy as np
 import torch
@@ -11,14 +12,20 @@ from torch import Tensor
 
 from firstlight.fitting import _adam_kernel as kernel
 
+MISSED = 2048  # steps; a row that missed more has moments that do not show any more
+
 
 class VisibleAdam:
-    """Adam (Kingma and Ba 2015; β 0.9 and 0.999, ε 1e-15) over rows that are visible now and then.
+    """Adam (Kingma and Ba 2015; β 0.9 and 0.999, ε 1e-15) that touches only the rows that are visible.
 
     ``params``: tensors by name, float32, contiguous, on the CPU, all with the same first dimension N: a row
-    is a Gaussian. A row that is not visible in a step is not touched, its moments neither: each row is
-    optimised exactly as by an Adam that ran only in the steps in which the row was visible, with its own
-    count of steps for the bias correction.
+    is a Gaussian. It does what Adam does that is given a gradient of zero for hidden rows, but later: a row
+    that missed steps is caught up with when it is visible again. Its moments have faded meanwhile, and it
+    drifts to where its first moment would have carried it. Bias is corrected by the count of all steps, for
+    rows that are added later too: their second moment is small at first, so they move several times as
+    fast until they have found their place.
+
+    (Moments that do not fade, with a count of steps for each row, cost up to 1 dB in short fits.)
 
     Density control replaces ``params`` and moves the moments along by ``select``, ``append``, ``reset``.
     ``skipped`` counts the row updates that were left out because a gradient was not finite.
@@ -27,11 +34,11 @@ class VisibleAdam:
     def __init__(self, params: Mapping[str, Tensor]) -> None:
         self.params = dict(params)
         self.skipped = 0
+        self.steps = 0
         self._first = {name: torch.zeros_like(p, requires_grad=False) for name, p in self.params.items()}
         self._second = {name: torch.zeros_like(p, requires_grad=False) for name, p in self.params.items()}
-        self._steps = {name: torch.zeros(len(p), dtype=torch.int32) for name, p in self.params.items()}
-        self._longest = 0  # no row has more steps
-        self._tables = _corrections(1024)
+        rows = len(next(iter(self.params.values()), torch.zeros(0)))
+        self._last = torch.zeros(rows, dtype=torch.int32)  # the step in which each row was last updated
 
     def step(self, visible: Tensor, rates: Mapping[str, float]) -> None:
         """Update the rows where ``visible`` [N] bool is set, from the gradients of ``params``.
@@ -42,19 +49,20 @@ class VisibleAdam:
         where gradient, rate or moments of a name are missing or do not fit.
         """
         self._check(visible, rates)
-        self._longest += 1
-        if self._longest >= len(self._tables[0]):
-            self._tables = _corrections(2 * self._longest)
+        self.steps += 1
         skipped = np.zeros(get_num_threads(), np.int64)
         kernel.update(
             tuple(_flat(p.detach()) for p in self.params.values()),
             tuple(_flat(p.grad.contiguous()) for p in self.params.values() if p.grad is not None),
             tuple(_flat(self._first[name]) for name in self.params),
             tuple(_flat(self._second[name]) for name in self.params),
-            tuple(self._steps[name].numpy() for name in self.params),
+            self._last.numpy(),
+            self.steps,
             tuple(_column_rates(name, p, rates) for name, p in self.params.items()),
             visible.contiguous().numpy(),
-            *self._tables,
+            np.float32(1 / (1 - kernel.BETA1**self.steps)),
+            np.float32(1 / (1 - kernel.BETA2**self.steps) ** 0.5),
+            _missed(),
             skipped,
         )
         torch.autograd.graph.increment_version(self.params.values())  # the kernel wrote behind torch's back
@@ -80,49 +88,52 @@ class VisibleAdam:
 
         Positions [M], repeats allowed, or a mask [N].
         """
-        for store in (self._first, self._second, self._steps):
+        for store in (self._first, self._second):
             for name, tensor in store.items():
                 store[name] = tensor[index]
+        self._last = self._last[index]
 
     def append(self, count: int) -> None:
         """Add ``count`` rows that have not been stepped yet."""
-        for store in (self._first, self._second, self._steps):
+        for store in (self._first, self._second):
             for name, tensor in store.items():
                 store[name] = torch.cat([tensor, tensor.new_zeros(count, *tensor.shape[1:])])
+        self._last = torch.cat([self._last, self._last.new_full((count,), self.steps)])
 
     def reset(self, rows: Tensor, names: Iterable[str] | None = None) -> None:
         """Forget what ``rows`` (positions or mask) of the named attributes, or of all, have seen so far."""
         for name in self.params if names is None else names:
-            for store in (self._first, self._second, self._steps):
+            for store in (self._first, self._second):
                 store[name][rows] = 0
 
     def state(self) -> dict[str, Tensor]:
         """Everything needed to go on, apart from the parameters; tensors by name, not copied."""
-        stores = {"first": self._first, "second": self._second, "steps": self._steps}
+        stores = {"first": self._first, "second": self._second}
         state = {f"{kind}.{name}": tensor for kind, store in stores.items() for name, tensor in store.items()}
-        return state | {"skipped": torch.tensor(self.skipped)}
+        counts = {"steps": torch.tensor(self.steps), "skipped": torch.tensor(self.skipped)}
+        return state | {"last": self._last} | counts
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """The inverse of ``state``. ValueError where it does not fit ``params``."""
-        for kind, store in (("first", self._first), ("second", self._second), ("steps", self._steps)):
-            for name, tensor in store.items():
-                found = state.get(f"{kind}.{name}")
-                if found is None or found.shape != tensor.shape or found.dtype != tensor.dtype:
-                    raise ValueError(
-                        f"the state's {kind}.{name} does not fit {list(tensor.shape)} {tensor.dtype}"
-                    )
-                store[name] = found.clone()
-        self.skipped = int(state["skipped"])
-        self._longest = max((int(t.max()) for t in self._steps.values() if len(t)), default=0)
+        wanted = {name: tensor for name, tensor in self.state().items() if tensor.dim() > 0 or "." in name}
+        for name, tensor in wanted.items():
+            found = state.get(name)
+            if found is None or found.shape != tensor.shape or found.dtype != tensor.dtype:
+                raise ValueError(f"the state's {name} does not fit {list(tensor.shape)} {tensor.dtype}")
+        for kind, store in (("first", self._first), ("second", self._second)):
+            for name in store:
+                store[name] = state[f"{kind}.{name}"].clone()
+        self._last = state["last"].clone()
+        self.steps, self.skipped = int(state["steps"]), int(state["skipped"])
 
 
-def _corrections(count: int) -> tuple[kernel.Floats, kernel.Floats]:
-    """Bias corrections after 0, 1, ... steps: 1 / (1 - β1^t) and 1 / √(1 - β2^t)."""
-    t = np.arange(count, dtype=np.float64)
-    t[0] = 1  # not used: a row is stepped before it is corrected
-    first = 1 / (1 - kernel.BETA1**t)
-    second = 1 / np.sqrt(1 - kernel.BETA2**t)
-    return first.astype(np.float32), second.astype(np.float32)
+@cache
+def _missed() -> kernel.Floats:
+    """What 0, 1, ... steps without a gradient do: factors on both moments, and the way in first steps."""
+    gap = np.arange(MISSED)
+    ratio = kernel.BETA1 / kernel.BETA2**0.5  # of a step to the one before
+    drift = ratio * (1 - ratio**gap) / (1 - ratio)
+    return np.stack([kernel.BETA1**gap, kernel.BETA2**gap, drift]).astype(np.float32)
 
 
 def _flat(tensor: Tensor) -> kernel.Floats:

@@ -61,6 +61,43 @@ def _drop_lost(grad: Floats, width: int, rows: Ints, found: int) -> int:
 
 
 @njit(fastmath=_FAST, error_model="numpy")
+def _note_gaps(last: Ints, now: int, longest: int, rows: Ints, gaps: Ints) -> None:
+    """How many steps each listed row has missed; from now on it has missed none."""
+    for k in range(len(rows)):
+        gaps[k] = min(now - last[rows[k]] - 1, longest)
+        last[rows[k]] = now
+
+
+@njit(fastmath=_FAST, error_model="numpy")
+def _catch_up(
+    param: Floats,
+    first: Floats,
+    second: Floats,
+    rows: Ints,
+    gaps: Ints,
+    rates: Floats,
+    fix1: np.float32,
+    fix2: np.float32,
+    missed: Floats,
+) -> None:
+    """The steps that the listed rows have missed, all at once: without a gradient, moments only fade."""
+    width = len(rates)
+    for k in range(len(rows)):
+        gap = gaps[k]
+        if gap == 0:
+            continue
+        i, j = rows[k] * width, (rows[k] + 1) * width
+        p, m, v = param[i:j], first[i:j], second[i:j]
+        fade1, fade2, drift = missed[0, gap], missed[1, gap], missed[2, gap] * fix1
+        for c in range(width):
+            p[c] -= rates[c] * drift * m[c] / (np.sqrt(v[c]) * fix2 + _EPSILON)
+        for c in range(width):
+            m[c] *= fade1
+        for c in range(width):
+            v[c] *= fade2
+
+
+@njit(fastmath=_FAST, error_model="numpy")
 def _update_rows(
     param: Floats,
     grad: Floats,
@@ -68,8 +105,8 @@ def _update_rows(
     second: Floats,
     rows: Ints,
     rates: Floats,
-    fix1: Floats,
-    fix2: Floats,
+    fix1: np.float32,
+    fix2: np.float32,
 ) -> None:
     """Adam (Kingma and Ba 2015) for the listed rows."""
     width = len(rates)
@@ -81,48 +118,39 @@ def _update_rows(
         for k in range(width):
             v[k] = _B2 * v[k] + (_ONE - _B2) * (g[k] * g[k])
         for k in range(width):
-            p[k] -= rates[k] * fix1[row] * m[k] / (np.sqrt(v[k]) * fix2[row] + _EPSILON)
+            p[k] -= rates[k] * fix1 * m[k] / (np.sqrt(v[k]) * fix2 + _EPSILON)
 
 
 @njit(fastmath=_FAST, error_model="numpy")
 def _update_run(
-    param: Floats, grad: Floats, first: Floats, second: Floats, speeds: Floats, fixes: Floats
+    param: Floats, grad: Floats, first: Floats, second: Floats, speeds: Floats, seen: Floats, fix2: np.float32
 ) -> None:
-    """Adam for a flat run of values; ``fixes`` is 0 where a value has to stay as it is."""
+    """Adam for a flat run of values; ``seen`` is 0 where a value has to stay as it is."""
     for i in range(len(param)):
         old, g = first[i], grad[i]
         new = _B1 * old + (_ONE - _B1) * g
-        first[i] = new if fixes[i] > 0 else old
+        first[i] = new if seen[i] > 0 else old
     for i in range(len(param)):
         old, g = second[i], grad[i]
         new = _B2 * old + (_ONE - _B2) * (g * g)
-        second[i] = new if fixes[i] > 0 else old
+        second[i] = new if seen[i] > 0 else old
     for i in range(len(param)):
         old = param[i]
-        new = old - speeds[i] * first[i] / (np.sqrt(second[i]) * fixes[i] + _EPSILON)
-        param[i] = new if fixes[i] > 0 else old
+        new = old - speeds[i] * first[i] / (np.sqrt(second[i]) * fix2 + _EPSILON)
+        param[i] = new if seen[i] > 0 else old
 
 
 @njit(fastmath=_FAST, error_model="numpy")
-def _count_steps(steps: Ints, rows: Ints, table1: Floats, table2: Floats, fix1: Floats, fix2: Floats) -> None:
-    """One more step for the listed rows, and the bias corrections that belong to it; 0 for the others."""
-    fix1[:] = 0
-    fix2[:] = 0
-    for row in rows:
-        steps[row] += 1
-        fix1[row] = table1[steps[row]]
-        fix2[row] = table2[steps[row]]
-
-
-@njit(fastmath=_FAST, error_model="numpy")
-def _spread(rates: Floats, fix1: Floats, fix2: Floats, count: int, speeds: Floats, fixes: Floats) -> None:
-    """From one number a row to one a value."""
+def _spread(rates: Floats, fix1: np.float32, rows: Ints, count: int, speeds: Floats, seen: Floats) -> None:
+    """Learning rate of each value of ``count`` rows, and which of them are listed."""
     width = len(rates)
     for i in range(width):
-        rate = rates[i]
+        rate = rates[i] * fix1
         for row in range(count):
-            speeds[row * width + i] = rate * fix1[row]
-            fixes[row * width + i] = fix2[row]
+            speeds[row * width + i] = rate
+    seen[: count * width] = 0
+    for row in rows:
+        seen[row * width : (row + 1) * width] = 1
 
 
 @njit(parallel=True, fastmath=_FAST, error_model="numpy", cache=True)
@@ -131,39 +159,42 @@ def update(
     grads: tuple[Floats, ...],
     firsts: tuple[Floats, ...],
     seconds: tuple[Floats, ...],
-    steps: tuple[Ints, ...],  # each [N]
+    last: Ints,  # [N]: the step in which a row was last updated
+    now: int,
     rates: tuple[Floats, ...],  # each [width]
     visible: Bools,  # [N]
-    table1: Floats,  # 1 / (1 - β1^t) for t = 0, 1, ...
-    table2: Floats,  # 1 / √(1 - β2^t)
+    fix1: np.float32,  # 1 / (1 - β1^now)
+    fix2: np.float32,  # 1 / √(1 - β2^now)
+    missed: Floats,  # [3, G]: what missing 0, 1, ... steps does to both moments, and how far it carries
     skipped: npt.NDArray[np.int64],  # [chunks], written: visible rows without a finite gradient
 ) -> None:
     """One step of every attribute of every visible row whose gradient is finite."""
     count, chunks = len(visible), len(skipped)
     for chunk in prange(chunks):
-        rows = np.empty(_BLOCK, np.int32)
-        fix1, fix2 = np.empty(_BLOCK, np.float32), np.empty(_BLOCK, np.float32)
-        speeds, fixes = np.empty(_BLOCK * _WIDE, np.float32), np.empty(_BLOCK * _WIDE, np.float32)
+        rows, gaps = np.empty(_BLOCK, np.int32), np.empty(_BLOCK, np.int32)
+        speeds, seen = np.empty(_BLOCK * _WIDE, np.float32), np.empty(_BLOCK * _WIDE, np.float32)
         lost = 0
         stop = (chunk + 1) * count // chunks
         for begin in range(chunk * count // chunks, stop, _BLOCK):
             end = min(begin + _BLOCK, stop)
-            seen = _list_rows(visible[begin:end], rows)
-            found = seen
+            wanted = _list_rows(visible[begin:end], rows)
+            found = wanted
             for a in range(len(grads)):
                 width = len(rates[a])
                 found = _drop_lost(grads[a][begin * width : end * width], width, rows, found)
-            lost += seen - found
+            lost += wanted - found
             if found == 0:
                 continue
+            listed, since = rows[:found], gaps[:found]
+            _note_gaps(last[begin:end], now, missed.shape[1] - 1, listed, since)
             for a in range(len(params)):
                 width = len(rates[a])
                 i, j = begin * width, end * width
                 param, grad, first, second = params[a][i:j], grads[a][i:j], firsts[a][i:j], seconds[a][i:j]
-                _count_steps(steps[a][begin:end], rows[:found], table1, table2, fix1, fix2)
+                _catch_up(param, first, second, listed, since, rates[a], fix1, fix2, missed)
                 if width >= _WIDE:
-                    _update_rows(param, grad, first, second, rows[:found], rates[a], fix1, fix2)
+                    _update_rows(param, grad, first, second, listed, rates[a], fix1, fix2)
                 else:
-                    _spread(rates[a], fix1, fix2, end - begin, speeds, fixes)
-                    _update_run(param, grad, first, second, speeds, fixes)
+                    _spread(rates[a], fix1, listed, end - begin, speeds, seen)
+                    _update_run(param, grad, first, second, speeds, seen, fix2)
         skipped[chunk] = lost

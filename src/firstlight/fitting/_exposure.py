@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from firstlight.fitting import _exposure_kernel as kernel
-
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-15
+from firstlight.fitting._row_adam import RowAdam, load
 
 
 class Exposure:
@@ -31,9 +30,7 @@ class Exposure:
 
     def __init__(self, photos: int) -> None:
         self.matrices = torch.eye(3, 4).repeat(photos, 1, 1).requires_grad_()  # [P, 3, 4]
-        self._first = torch.zeros(photos, 3, 4)
-        self._second = torch.zeros(photos, 3, 4)
-        self._steps = torch.zeros(photos, dtype=torch.int64)
+        self._adam = RowAdam(photos, 3, 4)
 
     def apply(self, picture: Tensor, photo: int) -> Tensor:
         """The picture [H, W, 3] float32 as the camera of ``photo`` took it; differentiable once."""
@@ -49,35 +46,22 @@ class Exposure:
         assert self.matrices.grad is not None, "apply() and backward() come before step()"
         gradient = self.matrices.grad[photo]
         self.matrices.grad = None
-        if not gradient.isfinite().all():
-            return
-        self._steps[photo] += 1
-        t = int(self._steps[photo])
-        first = self._first[photo].mul_(BETA1).add_(gradient, alpha=1 - BETA1)
-        second = self._second[photo].mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
-        scale = (second / (1 - BETA2**t)).sqrt_().add_(EPSILON)
-        self.matrices[photo].addcdiv_(first, scale, value=-rate / (1 - BETA1**t))
-        self._centre()
+        direction = self._adam.step(photo, gradient)
+        if direction is not None:
+            self.matrices[photo] -= rate * direction
+            self._centre()
 
     def _centre(self) -> None:
-        stepped = self._steps > 0
+        stepped = self._adam.steps > 0
         self.matrices[stepped] -= self.matrices[stepped].mean(0) - torch.eye(3, 4)
 
     def state(self) -> dict[str, Tensor]:
         """Everything needed to go on, by name; not copied."""
-        return {
-            "matrices": self.matrices.detach(),
-            "first": self._first,
-            "second": self._second,
-            "steps": self._steps,
-        }
+        return {"matrices": self.matrices.detach(), **self._adam.state()}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """The inverse of ``state``. ValueError when it is of another number of photos."""
-        for name, tensor in self.state().items():
-            if name not in state or state[name].shape != tensor.shape or state[name].dtype != tensor.dtype:
-                raise ValueError(f"the state's {name} does not fit {list(tensor.shape)} {tensor.dtype}")
-            tensor.copy_(state[name])
+        load(self.state(), state)
 
 
 class _Affine(torch.autograd.Function):
