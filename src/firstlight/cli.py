@@ -40,6 +40,8 @@ def fit(
     max_size: int = 640,
     hold_out: Literal["every8", "none"] = "every8",
     seed: int = 0,
+    poses: Literal["all", "train"] = "all",
+    refine_cameras: bool = False,
     resume: bool = False,
     live: bool = False,
 ) -> int:
@@ -54,6 +56,9 @@ def fit(
         max_size: Long side of the photos, in pixels; larger ones are shrunk.
         hold_out: Photos kept out of training to measure with: every 8th by name, or none.
         seed: Of everything random.
+        poses: Find cameras from all photos, or from those trained on alone. The held-out ones are then placed
+            against these and aligned to the finished scene, only to measure with.
+        refine_cameras: Move the training cameras along with the scene.
         resume: Go on with the run in --out that was stopped, with the settings it began with.
         live: Watch the scene in the browser while it trains.
     """
@@ -78,6 +83,8 @@ def fit(
             max_size=max_size,
             hold_out=hold_out,
             seed=seed,
+            poses=poses,
+            refine_cameras=refine_cameras,
             progress=progress,
             audience=viewer,
         )

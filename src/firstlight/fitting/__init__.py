@@ -1,5 +1,7 @@
 """The loop that turns a start into a scene, and the recipes it follows."""
 
+from firstlight.fitting.alignment import align_cameras as align_cameras
+from firstlight.fitting.cameras import CameraRefinement as CameraRefinement
 from firstlight.fitting.loop import Fit as Fit
 from firstlight.fitting.loop import Fitted as Fitted
 from firstlight.fitting.loop import fit_gaussians as fit_gaussians

@@ -18,6 +18,7 @@ from firstlight.density import Refinement
 from firstlight.files.atomic import atomic_write
 from firstlight.fitting._exposure import Exposure
 from firstlight.fitting._interrupt import Interrupt
+from firstlight.fitting.cameras import MovingCameras, reach_of
 from firstlight.fitting.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from firstlight.fitting.memory import peak_memory_mb
 from firstlight.fitting.model import Model, under
@@ -27,7 +28,7 @@ from firstlight.fitting.terms import View
 from firstlight.losses import psnr
 from firstlight.progress import Progress, Silent
 from firstlight.render import render_camera
-from firstlight.scene import Capture, Gaussians, Split
+from firstlight.scene import Cameras, Capture, Gaussians, Split
 
 LOGGED = 100  # lines of metrics.jsonl a run
 PROBED = 5  # times that the held-out photos are looked at on the way
@@ -50,6 +51,7 @@ class Fitted:
     step: int
     seconds: float
     complete: bool
+    cameras: Cameras | None = None  # of all photos, those of the training photos refined; None: not refined
 
 
 class Fit:
@@ -64,6 +66,7 @@ class Fit:
         self.background = None if capture.background is None else torch.tensor(capture.background)
         self.generator = torch.Generator().manual_seed(seed)
         self.exposure = Exposure(len(capture)) if recipe.exposure else None
+        self.cameras = MovingCameras(capture.cameras) if recipe.cameras else None
         self.order = torch.zeros(0, dtype=torch.long)
         self.done = 0
         self.model: Model
@@ -74,12 +77,15 @@ class Fit:
         gaussians = self.recipe.start(capture, self.generator)
         self.model = Model(gaussians.with_degree(self.recipe.sh_degree))
         self.strategy = self.recipe.density.initialize(len(self.model))
+        if self.cameras is not None and capture.cameras is not None:
+            self.cameras.reach.fill_(reach_of(capture.cameras, gaussians.means))
 
     def render(self, index: int, scale: float = 1.0) -> tuple[Tensor, Tensor, dict[str, Any]]:
         """Photo ``index``'s view of the present Gaussians: [H, W, 3], [H, W] and the rasteriser's notes."""
+        camera = self.pictures.camera(index, scale)
         return render_camera(
             self.model.gaussians,
-            self.pictures.camera(index, scale),
+            camera if self.cameras is None else self.cameras.place(camera, index),
             sh_degree=self.recipe.sh_degree_at(self.done / self.recipe.steps),
             background=self.background,
             antialiased=self.recipe.antialiased,
@@ -103,6 +109,8 @@ class Fit:
         self.model.step((meta["radii"][0] > 0).all(-1), rates)
         if self.exposure is not None:
             self.exposure.step(index, recipe.rates.exposure)
+        if self.cameras is not None and recipe.cameras is not None:
+            self.cameras.step(index, recipe.cameras, fraction)
         self.done += 1
         recipe.density.refine(self.model, self.strategy, self._refinement(rates["means"]))
         quality = psnr(rendered, photo, mask) if look else math.nan
@@ -136,9 +144,11 @@ class Fit:
     def state(self) -> dict[str, Tensor]:
         """Everything needed to go on, by name."""
         exposure = {} if self.exposure is None else self.exposure.state()
+        cameras = {} if self.cameras is None else self.cameras.state()
         return {
             **self.model.state(),
             **{f"exposure.{name}": tensor for name, tensor in exposure.items()},
+            **{f"cameras.{name}": tensor for name, tensor in cameras.items()},
             **{f"density.{name}": tensor for name, tensor in self.strategy.items()},
             "random": self.generator.get_state(),
             "order": self.order,
@@ -151,6 +161,8 @@ class Fit:
         self.strategy = under("density.", state)
         if self.exposure is not None:
             self.exposure.load(under("exposure.", state))
+        if self.cameras is not None:
+            self.cameras.load(under("cameras.", state))
         self.generator.set_state(state["random"])
         self.order = state["order"]
 
@@ -238,7 +250,8 @@ class _Course:
                     self._show(outcome)
                     self.keeper.save(fit, self.seconds)
             self.keeper.save(fit, self.seconds, now=True)
-        return Fitted(fit.model.gaussians.clone(), fit.done, self.seconds, fit.done >= steps)
+        cameras = None if fit.cameras is None else fit.cameras.on(fit.pictures.cameras)
+        return Fitted(fit.model.gaussians.clone(), fit.done, self.seconds, fit.done >= steps, cameras)
 
     def _log(self, log: TextIO | None, outcome: Outcome, probe: bool) -> None:
         line: dict[str, Any] = {

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from firstlight.density import Strategy
+from firstlight.fitting.cameras import CameraRefinement
 from firstlight.fitting.terms import Photometric, Term
 from firstlight.scene import Capture, Gaussians
 
@@ -60,6 +61,7 @@ class Recipe:
     pictures: tuple[tuple[float, float], ...] = ((0.0, 1.0),)  # from this fraction on, photos at this scale
     exposure: bool = True  # one affine colour map a photo: only where photos are a camera's own
     antialiased: bool = False
+    cameras: CameraRefinement | None = None  # None: they stay where they are
 
     def scale_at(self, fraction: float) -> float:
         """Of the photos, when ``fraction`` of the steps is done: coarse to fine."""

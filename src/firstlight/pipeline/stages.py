@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -17,15 +17,27 @@ from torch import Tensor
 from firstlight.capture import load
 from firstlight.errors import InputError
 from firstlight.evaluate import Evaluation, evaluate_photos, write_report
-from firstlight.fitting import Recipe, fit_gaussians, peak_memory_mb
+from firstlight.fitting import CameraRefinement, Recipe, align_cameras, fit_gaussians, peak_memory_mb
 from firstlight.pipeline.machine import machine, versions
 from firstlight.pipeline.run_folder import Run, claim_folder, new_folder
 from firstlight.pipeline.warm_up import warming
-from firstlight.poses import PLACED_FILE, Placed, estimate, given, load_placed, save_placed, undistort
+from firstlight.poses import (
+    PLACED_FILE,
+    Placed,
+    estimate,
+    given,
+    load_placed,
+    place_against,
+    refined,
+    save_placed,
+    undistort,
+)
 from firstlight.progress import Progress, Silent
 from firstlight.recipes import get_recipe
 from firstlight.render import render_camera
 from firstlight.scene import Capture, Gaussians, HoldOut, Split
+
+PosedBy = Literal["all", "train"]
 
 
 class Audience(Protocol):
@@ -46,6 +58,8 @@ class Options:
     max_size: int = 640
     hold_out: HoldOut | tuple[str, ...] = "every8"
     seed: int = 0
+    poses: PosedBy = "all"
+    refine_cameras: bool = False
 
 
 def fit(
@@ -58,6 +72,8 @@ def fit(
     max_size: int = 640,
     hold_out: HoldOut | Sequence[str] = "every8",
     seed: int = 0,
+    poses: PosedBy = "all",
+    refine_cameras: bool = False,
     checkpoint_seconds: float = 60.0,
     progress: Progress | None = None,
     audience: Audience | None = None,
@@ -67,7 +83,10 @@ def fit(
     photos: whatever :func:`firstlight.load` takes, or the ``Capture`` that it gave. out: the run folder, by
     default a new one under ``runs/``. views: train on that many. steps: instead of the recipe's. max_size:
     of the photos' long side, in pixels. hold_out: every 8th photo by name, the named ones, or "none".
-    checkpoint_seconds: between two checkpoints, which :func:`resume` goes on from.
+    poses: find cameras from all photos, or from those trained on alone; held-out ones are then placed against
+    these and aligned to the finished scene, only to measure with. refine_cameras: move training cameras along
+    with the scene, as a recipe's ``cameras`` does. checkpoint_seconds: between two checkpoints, which
+    :func:`resume` goes on from.
     InputError when the photos or the folder cannot be used.
     """
     if steps is not None and steps < 1:
@@ -80,7 +99,7 @@ def fit(
     else:
         held = (hold_out,) if isinstance(hold_out, str) else tuple(hold_out)
     name = recipe if isinstance(recipe, str) else recipe.name
-    options = Options(name, views, steps, max_size, held, seed)
+    options = Options(name, views, steps, max_size, held, seed, poses, refine_cameras)
     parts = _parts(recipe, options)
     source = photos.layout if isinstance(photos, Capture) else str(photos)
     if out is None:
@@ -142,7 +161,8 @@ def evaluate(folder: str | Path, *, progress: Progress | None = None) -> Run:
     stages = _Stages(
         run, options, _parts(options.recipe, options), str(run.about["photos"]), progress or Silent(), None
     )
-    capture, split = stages.prepare(stages.place(stages.load()))
+    source = stages.load()
+    capture, split = stages.prepare(stages.place(source), source)
     stages.measure(run.scene, capture, split)
     run.write(timings=before)  # those of the run itself
     return run
@@ -171,6 +191,8 @@ def stored_options(run: Run) -> Options:
 
 def _parts(recipe: str | Recipe, options: Options) -> Recipe:
     chosen = get_recipe(recipe) if isinstance(recipe, str) else recipe
+    if options.refine_cameras and chosen.cameras is None:
+        chosen = replace(chosen, cameras=CameraRefinement())
     return chosen if options.steps is None else replace(chosen, steps=options.steps)
 
 
@@ -191,7 +213,11 @@ class _Stages:
 
     def go(self, checkpoint_seconds: float = 60.0) -> Run:
         with warming():
-            capture, split = self.prepare(self.place(self.load()))
+            source = self.load()
+            placed = self.place(source)
+            capture, split = self.prepare(placed, source)
+        if self.recipe.cameras is not None and any(photo.group for photo in capture.photos):
+            raise InputError("Cameras of panoramas cannot be refined. Run without --refine-cameras.")
         if self.audience is not None:
             self.audience.show_capture(capture)
         with self.timed("fit"):
@@ -217,6 +243,10 @@ class _Stages:
         if not fitted.complete:
             self.run.write(status="stopped")
             return self.run
+        if fitted.cameras is not None:
+            placed = refined(placed, capture, fitted.cameras, split.train)
+            save_placed(self.run.folder, placed)
+            capture, split = self.prepare(placed, source)
         self.measure(fitted.gaussians, capture, split)
         return self.run
 
@@ -246,19 +276,32 @@ class _Stages:
         if (self.run.folder / PLACED_FILE).exists():
             return load_placed(self.run.folder, capture)
         with self.timed("poses"):
-            placed = (
-                given(capture)
-                if capture.posed
-                else estimate(capture, seed=self.options.seed, progress=self.progress)
-            )
+            placed = given(capture) if capture.posed else self.found(capture)
             save_placed(self.run.folder, placed)
         return placed
 
-    def prepare(self, placed: Placed) -> tuple[Capture, Split]:
+    def found(self, capture: Capture) -> Placed:
+        """Cameras from the photos: from all, or from those to train on, against which others are placed."""
+        seed, progress = self.options.seed, self.progress
+        if self.options.poses == "all":
+            return estimate(capture, seed=seed, progress=progress)
+        split = self.split(capture)
+        placed = estimate(capture.select(split.train), seed=seed, progress=progress)
+        held_out = [capture.photos[i] for i in split.test]
+        return place_against(placed, held_out, seed=seed, progress=progress) if held_out else placed
+
+    def split(self, capture: Capture) -> Split:
+        return capture.split(self.options.hold_out, self.options.views)
+
+    def prepare(self, placed: Placed, source: Capture) -> tuple[Capture, Split]:
         """Photos at the size of the fit, through ideal lenses; and who is held out."""
         with self.timed("prepare"):
             capture = prepare(placed.capture, self.options.max_size)
-            split = capture.split(self.options.hold_out, self.options.views)
+            split = self.split(capture)
+            if self.options.poses == "train" and not source.posed:  # it was split before cameras were found
+                there = {photo.name for photo in capture.photos}
+                held_out = {source.photos[i].name for i in self.split(source).test}
+                split = capture.split(sorted(held_out & there))
         names = [photo.name for photo in capture.photos]
         self.run.write(
             layout=capture.layout,
@@ -278,18 +321,34 @@ class _Stages:
 
     def measure(self, gaussians: Gaussians, capture: Capture, split: Split) -> None:
         """Quality on held-out photos (where none is, on the training photos: it says so), and the report."""
+        held_out, unaligned = bool(split.test), None
         with self.timed("evaluate"):
             shown = split.test or split.train
-            evaluation = evaluate_photos(
-                self.renderer(gaussians, capture), capture, shown, self.run.folder / "renders", self.progress
-            )
+            if held_out and self.aligns:
+                unaligned = self.compare(gaussians, capture, shown)
+                antialiased = self.recipe.antialiased
+                cameras = align_cameras(
+                    gaussians, capture, shown, antialiased=antialiased, progress=self.progress
+                )
+                capture = replace(capture, cameras=cameras)
+            evaluation = self.compare(gaussians, capture, shown, self.run.folder / "renders")
         self.run.write(
             status="complete",
-            summary=self.summary(evaluation, gaussians, held_out=bool(split.test)),
-            per_photo=[{**photo, "held_out": bool(split.test)} for photo in evaluation.per_photo],
+            summary=self.summary(evaluation, gaussians, held_out, unaligned),
+            per_photo=[{**photo, "held_out": held_out} for photo in evaluation.per_photo],
         )
         with self.timed("report"):
             write_report(self.run.folder)
+
+    @property
+    def aligns(self) -> bool:
+        """Whether held-out cameras have to be aligned to the scene before they can be compared with it."""
+        return self.recipe.cameras is not None or self.options.poses == "train"
+
+    def compare(
+        self, gaussians: Gaussians, capture: Capture, shown: list[int], folder: Path | None = None
+    ) -> Evaluation:
+        return evaluate_photos(self.renderer(gaussians, capture), capture, shown, folder, self.progress)
 
     def renderer(self, gaussians: Gaussians, capture: Capture) -> Callable[[int], Tensor]:
         cameras = capture.cameras
@@ -304,11 +363,17 @@ class _Stages:
 
         return render
 
-    def summary(self, evaluation: Evaluation, gaussians: Gaussians, held_out: bool) -> dict[str, Any]:
+    def summary(
+        self, evaluation: Evaluation, gaussians: Gaussians, held_out: bool, unaligned: Evaluation | None
+    ) -> dict[str, Any]:
         before = self.run.summary
+        whose = "held-out photos" if held_out else "training photos: none was held out"
+        if unaligned is not None:
+            whose += ", their cameras aligned to the frozen scene"
         return {
             **evaluation.means,
-            "measured_on": "held-out photos" if held_out else "training photos: none was held out",
+            "measured_on": whose,
+            "psnr_unaligned_cameras": None if unaligned is None else unaligned.means["psnr"],
             "seconds": round(sum(self.run.about["timings"].values()), 2),
             "fit_seconds": before.get("fit_seconds"),
             "steps": before.get("steps", self.recipe.steps),

@@ -1,5 +1,6 @@
 """Where the photos were taken: structure from motion, undistortion, and what is kept of them."""
 
+from firstlight.poses._against import place_against as place_against
 from firstlight.poses._estimate import estimate as estimate
 from firstlight.poses._estimate import given as given
 from firstlight.poses._files import PLACED_FILE as PLACED_FILE
@@ -10,5 +11,6 @@ from firstlight.poses._ladder import structure_from_motion as structure_from_mot
 from firstlight.poses._placed import Method as Method
 from firstlight.poses._placed import Placed as Placed
 from firstlight.poses._placed import Verdict as Verdict
+from firstlight.poses._placed import refined as refined
 from firstlight.poses._undistort import undistort as undistort
 from firstlight.poses._upright import upright as upright

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from firstlight.progress import Progress
-from firstlight.scene import Capture
+from firstlight.scene import Cameras, Capture
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,37 @@ class Placed:
     capture: Capture  # of the placed photos: cameras with distortion, points with tracks
     verdicts: list[Verdict]  # one for each photo that was given, in their order; those of another kind last
     method: str  # how it was done, in words
+
+
+_REFINED = "; training cameras refined with the scene"
+
+
+def refined(placed: Placed, seen: Capture, cameras: Cameras, train: list[int]) -> Placed:
+    """``placed`` with the poses and focal lengths of the photos ``train`` moved as the fit moved them.
+
+    ``seen`` is the undistorted capture of the fit, ``cameras`` its cameras [P] afterwards. Undistorting keeps
+    poses; that a focal length changes by the same factor through either lens is exact without distortion.
+    What has been refined already is given back: a run may have been stopped after it was written.
+    """
+    if placed.method.endswith(_REFINED):
+        return placed
+    before, old = seen.cameras, placed.capture.cameras
+    assert before is not None
+    assert old is not None
+    place = {photo.name: i for i, photo in enumerate(placed.capture.photos)}
+    rows = [place[seen.photos[i].name] for i in train]
+    viewmats, Ks = old.viewmats.clone(), old.Ks.clone()
+    viewmats[rows] = cameras.viewmats[train].to(viewmats)
+    zoom = (cameras.Ks[train] / before.Ks[train])[:, [0, 1], [0, 1]]  # [T, 2]
+    Ks[rows, 0, 0] *= zoom[:, 0].to(Ks)
+    Ks[rows, 1, 1] *= zoom[:, 1].to(Ks)
+    moved = replace(placed.capture, cameras=replace(old, viewmats=viewmats, Ks=Ks))
+    names = {seen.photos[i].name for i in train}
+    verdicts = [
+        replace(one, reason=f"{one.reason}; refined with the scene") if one.name in names else one
+        for one in placed.verdicts
+    ]
+    return Placed(moved, verdicts, placed.method + _REFINED)
 
 
 class Method(Protocol):

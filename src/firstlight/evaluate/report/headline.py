@@ -19,6 +19,7 @@ def headline(folder: RunFolder, judged: list[Table], held_out: bool) -> Html:
         element("p", _sentence(run, summary, judged, held_out), class_="lede"),
         _stopped(run, summary),
         element("dl", *_tiles(summary, held_out, bool(judged)), class_="tiles"),
+        _aligned_cameras(summary),
         _aligned(summary),
         *(element("p", remark, class_="remark") for remark in folder.remarks),
     )
@@ -92,6 +93,19 @@ def _tile(label: str, value: str, said: str, unit: str = "", main: bool = False)
     shown = element("dd", value, element("small", f" {unit}") if unit else None, class_="value")
     explained = element("dd", said, class_="said")
     return element("div", element("dt", label), shown, explained, class_="tile main" if main else "tile")
+
+
+def _aligned_cameras(summary: Table) -> Html | None:
+    before, after = number(summary.get("psnr_unaligned_cameras")), number(summary.get("psnr"))
+    if before is None or after is None:
+        return None
+    return element(
+        "p",
+        "The cameras of these photos were aligned to the finished scene by how it looks from them, because "
+        "the cameras that it was made with had moved, or had been found without these photos. "
+        f"Before that, PSNR was {before:.2f} dB; after it, {after:.2f} dB.",
+        class_="fine",
+    )
 
 
 def _aligned(summary: Table) -> Html | None:

@@ -1,0 +1,170 @@
+"""Photos placed against a model that they had no part in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pycolmap
+import torch
+from scipy.spatial import cKDTree
+
+from firstlight.errors import InputError
+from firstlight.poses._features import Features, Sift, extract_all
+from firstlight.poses._lens import Floats
+from firstlight.poses._matching import match
+from firstlight.poses._placed import Placed, Verdict
+from firstlight.poses._undistort import lenses_of
+from firstlight.progress import Progress, Silent
+from firstlight.scene import Cameras, Photo, Points, SetAside
+
+_NEAR = 2.0  # pixels between a keypoint and where a point of the model is seen
+_ENOUGH = 12  # points by which a photo counts as placed
+_SHARED = 8  # matches with a photo of the model, to start from its camera where points are too few
+
+
+class _Known(NamedTuple):
+    """A photo of the model: which of its keypoints are points."""
+
+    features: Features
+    rows: npt.NDArray[np.int64]  # [M] keypoints
+    xyz: Floats  # [M, 3]
+
+
+class _Found(NamedTuple):
+    """Where a photo was found to be."""
+
+    viewmat: Floats  # [4, 4]
+    partner: int  # the photo of the model with which it shares most, and its lens
+    verdict: Verdict
+
+
+def place_against(
+    placed: Placed, photos: Sequence[Photo], *, seed: int = 0, progress: Progress | None = None
+) -> Placed:
+    """``placed`` with ``photos`` added, whose cameras are found without changing those that are there.
+
+    This is for photos that a method must not have seen but is measured with. Each gets the lens of the photo
+    with which it shares most, and its pose by PnP from points of the model; where these are too few, it
+    starts from the pose of that photo, and the verdict says so. One that shares nothing is left out.
+    Points and their tracks stay as they are. InputError for panoramas.
+    """
+    progress = progress or Silent()
+    model, cameras, points = placed.capture, placed.capture.cameras, placed.capture.points
+    assert cameras is not None
+    if cameras.model != "pinhole" or any(photo.panorama for photo in photos):
+        raise InputError("Panoramas cannot be placed against other photos. Find all cameras together.")
+    features = extract_all(list(model.photos) + list(photos), Sift(), progress)
+    known = [_known(features[i], cameras.select([i]), points, i) for i in range(len(model))]
+    found = [
+        _find(photo, features[len(model) + k], known, model.photos, cameras, seed)
+        for k, photo in enumerate(photos)
+    ]
+    kept = [(photo, one) for photo, one in zip(photos, found, strict=True) if isinstance(one, _Found)]
+    lost = [one for one in found if isinstance(one, Verdict)]
+    capture = replace(
+        model,
+        photos=model.photos + [photo for photo, _ in kept],
+        cameras=_with(cameras, kept),
+        set_aside=model.set_aside + [SetAside(one.name, one.reason) for one in lost],
+    )
+    verdicts = placed.verdicts + [one.verdict for _, one in kept] + lost
+    return Placed(capture, verdicts, placed.method + "; held-out photos placed against it")
+
+
+def _known(features: Features, camera: Cameras, points: Points | None, photo: int) -> _Known:
+    if points is None or len(features) == 0:
+        return _Known(features, np.zeros(0, np.int64), np.zeros((0, 3)))
+    seen = points.track_point[points.track_photo == photo]
+    xyz = points.xyz[seen].double()
+    viewmat = camera.viewmats[0].double()
+    local = (xyz @ viewmat[:3, :3].T + viewmat[:3, 3]).numpy()
+    xy, _ = lenses_of(camera)[0].project(local[:, 0] / local[:, 2], local[:, 1] / local[:, 2])
+    away, rows = cKDTree(features.xy).query(xy)
+    near = away < _NEAR
+    return _Known(features, rows[near].astype(np.int64), xyz.numpy()[near])
+
+
+def _find(
+    photo: Photo,
+    features: Features,
+    known: list[_Known],
+    model_photos: list[Photo],
+    cameras: Cameras,
+    seed: int,
+) -> _Found | Verdict:
+    matches = [match(features, one.features) for one in known]
+    partner = int(np.argmax([len(rows) for rows in matches]))
+    shared, name = len(matches[partner]), model_photos[partner].name
+    if shared < _SHARED:
+        reason = features.trouble or "shares nothing with the photos that the scene is made from"
+        return Verdict(photo.name, False, reason)
+    pixels, xyz = _correspondences(features, matches, known)
+    pose = _pnp(pixels, xyz, _scaled(cameras, partner, photo), seed)
+    if pose is None:
+        viewmat = cameras.viewmats[partner].double().numpy()
+        reason = f"not placed by points; starts from the camera of {name}, with which it shares most"
+        return _Found(viewmat, partner, Verdict(photo.name, True, reason, matches=shared, partner=name))
+    viewmat, inliers = pose
+    reason = f"placed by {inliers} points of the other photos, without changing these"
+    verdict = Verdict(photo.name, True, reason, observations=inliers, matches=shared, partner=name)
+    return _Found(viewmat, partner, verdict)
+
+
+def _correspondences(
+    features: Features, matches: list[npt.NDArray[np.uint32]], known: list[_Known]
+) -> tuple[Floats, Floats]:
+    """Pixels [M, 2] of the photo and the points [M, 3] of the model that are seen there."""
+    pixels, points = [np.zeros((0, 2))], [np.zeros((0, 3))]
+    for rows, one in zip(matches, known, strict=True):
+        _, here, there = np.intersect1d(rows[:, 1], one.rows, return_indices=True)
+        pixels.append(features.xy[rows[here, 0]].astype(np.float64))
+        points.append(one.xyz[there])
+    return np.concatenate(pixels), np.concatenate(points)
+
+
+def _pnp(pixels: Floats, xyz: Floats, camera: Cameras, seed: int) -> tuple[Floats, int] | None:
+    if len(pixels) < _ENOUGH:
+        return None
+    K = camera.Ks[0].double().numpy()
+    bent = np.zeros(8) if camera.distortion is None else camera.distortion[0].double().numpy()
+    straight = cv2.undistortPoints(pixels[:, None], K, bent, P=K)[:, 0]
+    pinhole = pycolmap.Camera(
+        model="PINHOLE",
+        width=int(camera.width[0]),
+        height=int(camera.height[0]),
+        params=[K[0, 0], K[1, 1], K[0, 2], K[1, 2]],
+    )
+    options = pycolmap.AbsolutePoseEstimationOptions()
+    options.ransac.max_error = 4.0
+    options.ransac.random_seed = seed
+    answer = pycolmap.estimate_and_refine_absolute_pose(straight, xyz, pinhole, options)
+    if answer is None or int(answer["inlier_mask"].sum()) < _ENOUGH:
+        return None
+    return np.vstack([answer["cam_from_world"].matrix(), [0, 0, 0, 1]]), int(answer["inlier_mask"].sum())
+
+
+def _scaled(cameras: Cameras, index: int, photo: Photo) -> Cameras:
+    """The lens of one camera over a photo of perhaps another size."""
+    return cameras.select([index]).resized(torch.tensor([photo.width]), torch.tensor([photo.height]))
+
+
+def _with(cameras: Cameras, kept: list[tuple[Photo, _Found]]) -> Cameras:
+    """``cameras``, then one for each photo that was found."""
+    new = [_scaled(cameras, one.partner, photo) for photo, one in kept]
+    viewmats = [torch.from_numpy(one.viewmat).to(cameras.viewmats)[None] for _, one in kept]
+    bent = cameras.distortion
+    return replace(
+        cameras,
+        viewmats=torch.cat([cameras.viewmats, *viewmats]),
+        Ks=torch.cat([cameras.Ks, *(one.Ks for one in new)]),
+        width=torch.cat([cameras.width, *(one.width for one in new)]),
+        height=torch.cat([cameras.height, *(one.height for one in new)]),
+        distortion=None
+        if bent is None
+        else torch.cat([bent, *(one.distortion for one in new if one.distortion is not None)]),
+    )

@@ -1,0 +1,139 @@
+"""Cameras that move with the scene, and held-out ones that are aligned to it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from firstlight.capture import load_demo
+from firstlight.density import Fixed
+from firstlight.fitting import CameraRefinement, Fit, Recipe
+from firstlight.fitting.cameras import MovingCameras, move, moved_by
+from firstlight.recipes import get_recipe
+from firstlight.render import render_camera
+from firstlight.scene import Cameras, Capture
+from firstlight.starts import RandomBox
+from tests.scenes import random_gaussians, ring
+
+REACH = torch.tensor(2.5, dtype=torch.float64)
+
+
+def twists(count: int, size: float, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return size * torch.randn(count, 6, dtype=torch.float64, generator=generator)
+
+
+def test_a_move_is_undone_and_read_back() -> None:
+    viewmat, (twist,) = ring(3).viewmats[1].double(), twists(1, 1e-3)
+    after = move(viewmat, twist, REACH)
+    torch.testing.assert_close(after[:3, :3] @ after[:3, :3].T, torch.eye(3, dtype=torch.float64))
+    torch.testing.assert_close(moved_by(viewmat, after, REACH), twist, rtol=1e-3, atol=1e-7)
+    still = torch.zeros(6, dtype=torch.float64)
+    torch.testing.assert_close(move(viewmat, still, REACH), viewmat)
+    turn = torch.tensor([0.0, 0.0, torch.pi / 2, 0.0, 0.0, 0.0], dtype=torch.float64)
+    quarter = torch.tensor([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]], dtype=torch.float64)
+    torch.testing.assert_close(move(torch.eye(4).double(), turn, REACH)[:3, :3], quarter)
+
+
+def test_slopes_equal_finite_differences_of_a_projection() -> None:
+    cameras = ring(2)
+    points = torch.randn(20, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+    def loss(viewmat: Tensor, K: Tensor) -> Tensor:
+        local = points @ viewmat[:3, :3].T + viewmat[:3, 3]
+        pixels = (local @ K.T)[:, :2] / local[:, 2:]
+        return (pixels / 50 - torch.arange(40).view(20, 2) / 40).square().sum()
+
+    moving = MovingCameras(cameras, float(REACH))
+    placed = moving.place(cameras.select([1]), 1)
+    loss(placed.viewmats[0].double(), placed.Ks[0].double()).backward()  # type: ignore[no-untyped-call]
+    slopes = moving.slopes(1)
+    viewmat, K = cameras.viewmats[1].double(), cameras.Ks[1].double()
+    for i in range(6):
+        twist = torch.zeros(6, dtype=torch.float64)
+        twist[i] = 1e-5
+        ahead, behind = (loss(move(viewmat, way * twist, REACH), K) for way in (1, -1))
+        torch.testing.assert_close(slopes[i], (ahead - behind) / 2e-5, rtol=1e-4, atol=1e-4)
+    ahead, behind = loss(viewmat, zoomed(K, 1e-5)), loss(viewmat, zoomed(K, -1e-5))
+    torch.testing.assert_close(slopes[6], (ahead - behind) / 2e-5, rtol=1e-4, atol=1e-4)
+
+
+def zoomed(K: Tensor, logarithm: float) -> Tensor:
+    K = K.clone()
+    K[..., :2, :2] *= math.exp(logarithm)
+    return K
+
+
+def test_stretching_the_camera_frame_is_zooming() -> None:
+    """What the derivative by focal length rests on: for pictures, covariances and colours alike."""
+    gaussians, camera = random_gaussians(60), ring(3).select([0])
+    stretch = torch.diag(torch.tensor([1.2, 1.2, 1.0, 1.0]))
+    stretched, _, _ = render_camera(gaussians, replace(camera, viewmats=stretch @ camera.viewmats))
+    nearer, _, _ = render_camera(gaussians, replace(camera, Ks=zoomed(camera.Ks, math.log(1.2))))
+    torch.testing.assert_close(stretched, nearer, rtol=1e-4, atol=1e-4)
+
+
+def test_a_gradient_that_is_not_finite_moves_nothing() -> None:
+    cameras = ring(2)
+    moving = MovingCameras(cameras)
+    placed = moving.place(cameras.select([0]), 0)
+    (placed.viewmats.sum() * torch.nan).backward()  # type: ignore[no-untyped-call]
+    moving.step(0, CameraRefinement(focal=1e-3), 0.5)
+    assert torch.equal(moving.viewmats, cameras.viewmats.double())
+    assert not moving.log_focal.any()
+
+
+def test_cameras_wait_for_the_scene() -> None:
+    cameras = ring(2)
+    moving = MovingCameras(cameras)
+    placed = moving.place(cameras.select([0]), 0)
+    placed.viewmats.sum().backward()  # type: ignore[no-untyped-call]
+    moving.step(0, CameraRefinement(start=0.2), 0.1)
+    assert torch.equal(moving.viewmats, cameras.viewmats.double())
+    moving.step(0, CameraRefinement(start=0.2), 0.2)
+    assert not torch.equal(moving.viewmats[0], cameras.viewmats[0].double())
+    assert torch.equal(moving.viewmats[1], cameras.viewmats[1].double())
+
+
+def small_demo() -> Capture:
+    return load_demo(with_cameras=True).resized(64)
+
+
+def small(steps: int, refinement: CameraRefinement) -> Recipe:
+    recipe = replace(get_recipe("default"), start=RandomBox(1500), density=Fixed(), exposure=False)
+    return replace(recipe, steps=steps, cameras=refinement)
+
+
+def perturbed(cameras: Cameras, size: float) -> Cameras:
+    reach = torch.tensor(1.0, dtype=torch.float64)
+    moved = [
+        move(v.double(), t, reach) for v, t in zip(cameras.viewmats, twists(len(cameras), size), strict=True)
+    ]
+    return replace(cameras, viewmats=torch.stack(moved).to(cameras.viewmats))
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_goes_on_from_a_saved_state_bit_for_bit() -> None:
+    capture, recipe = small_demo(), small(12, CameraRefinement(focal=1e-3))
+    train = list(range(len(capture)))
+    unbroken, broken = Fit(capture, recipe, train, 0), Fit(capture, recipe, train, 0)
+    for fit in (unbroken, broken):
+        fit.begin(capture)
+    for _ in range(12):
+        unbroken.step()
+    for _ in range(5):
+        broken.step()
+    saved = {name: tensor.clone() for name, tensor in broken.state().items()}
+    resumed = Fit(capture, recipe, train, 0)
+    resumed.restore(5, saved)
+    while resumed.done < 12:
+        resumed.step()
+    for name, tensor in unbroken.state().items():
+        assert torch.equal(tensor, resumed.state()[name]), name
+    assert unbroken.cameras is not None
+    assert not torch.equal(unbroken.cameras.viewmats, unbroken.cameras.before)
+    assert unbroken.cameras.log_focal != 0
