@@ -11,11 +11,12 @@ from torch import Tensor
 
 from firstlight.capture import load_demo
 from firstlight.density import Fixed
-from firstlight.fitting import CameraRefinement, Fit, Recipe
+from firstlight.fitting import CameraRefinement, Fit, Recipe, align_cameras
 from firstlight.fitting.cameras import MovingCameras, move, moved_by
+from firstlight.losses import psnr
 from firstlight.recipes import get_recipe
 from firstlight.render import render_camera
-from firstlight.scene import Cameras, Capture
+from firstlight.scene import Cameras, Capture, Gaussians
 from firstlight.starts import RandomBox
 from tests.scenes import random_gaussians, ring
 
@@ -103,7 +104,7 @@ def small_demo() -> Capture:
     return load_demo(with_cameras=True).resized(64)
 
 
-def small(steps: int, refinement: CameraRefinement) -> Recipe:
+def small(steps: int, refinement: CameraRefinement | None) -> Recipe:
     recipe = replace(get_recipe("default"), start=RandomBox(1500), density=Fixed(), exposure=False)
     return replace(recipe, steps=steps, cameras=refinement)
 
@@ -137,3 +138,43 @@ def test_goes_on_from_a_saved_state_bit_for_bit() -> None:
     assert unbroken.cameras is not None
     assert not torch.equal(unbroken.cameras.viewmats, unbroken.cameras.before)
     assert unbroken.cameras.log_focal != 0
+
+
+def relative_turns(cameras: Cameras, photos: list[int]) -> Tensor:
+    """Rotations from each camera to each other one: a turn of the whole scene does not show."""
+    turns = cameras.viewmats[photos, :3, :3].double()
+    return turns[:, None] @ turns.mT[None]
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_refinement_takes_back_what_cameras_were_moved_by() -> None:
+    """Some two degrees for each training camera; the held-out one is known, and aligned in both cases."""
+    capture = small_demo()
+    assert capture.cameras is not None
+    split = capture.split(views=8)
+    spoilt = capture.cameras.viewmats.clone()
+    spoilt[split.train] = perturbed(capture.cameras.select(split.train), 0.02).viewmats
+    capture_with = replace(capture, cameras=replace(capture.cameras, viewmats=spoilt))
+    truth = relative_turns(capture.cameras, split.train)
+    errors, quality = [], []
+    for refinement in (None, CameraRefinement(rotation=6e-3, translation=6e-3)):
+        recipe = small(240, refinement)
+        fit = Fit(capture_with, recipe, split.train, 0)
+        fit.begin(capture_with.select(split.train))
+        while fit.done < recipe.steps:
+            fit.step()
+        cameras = fit.pictures.cameras if fit.cameras is None else fit.cameras.on(fit.pictures.cameras)
+        errors.append(float((relative_turns(cameras, split.train) - truth).norm()))
+        scene = fit.model.gaussians.detach()
+        held_out = split.test[1]
+        aligned = align_cameras(scene, replace(capture, cameras=cameras), [held_out])
+        quality.append(quality_of(scene, capture, aligned, held_out))
+    print(errors, quality)
+    assert errors[1] < 0.6 * errors[0]
+    assert quality[1] > quality[0] + 0.5
+
+
+def quality_of(scene: Gaussians, capture: Capture, cameras: Cameras, photo: int) -> float:
+    with torch.no_grad():
+        picture, _, _ = render_camera(scene, cameras.select([photo]))
+    return psnr(picture, torch.from_numpy(capture.photos[photo].decode().rgb))

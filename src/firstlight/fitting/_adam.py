@@ -25,7 +25,8 @@ class VisibleAdam:
     rows that are added later too: their second moment is small at first, so they move several times as
     fast until they have found their place.
 
-    (Moments that do not fade, with a count of steps for each row, cost up to 1 dB in short fits.)
+    (With a count of steps for each row, a fit of 600 steps with vanilla density control ended 1.2 dB lower on
+    the demo. One seed; with MCMC and the raised rates of the default recipe there is no clear difference.)
 
     Density control replaces ``params`` and moves the moments along by ``select``, ``append``, ``reset``.
     ``skipped`` counts the row updates that were left out because a gradient was not finite.

@@ -18,7 +18,7 @@ from firstlight.scene import Cameras, Capture, Gaussians
 
 STEPS = 60  # at each scale of the photos
 SCALES = (0.25, 0.5, 1.0)
-RATES = CameraRefinement(rotation=3e-3, translation=3e-3, final=0.03, start=0.0, prior=0.0)
+RATES = CameraRefinement(final=0.03, start=0.0, prior=0.0)
 
 Loss = Callable[[float], Tensor]  # of a photo at a scale
 

@@ -21,8 +21,8 @@ class CameraRefinement:
     from ``start`` to the end of the fit; before that the scene is too coarse to tell where a camera stands.
     """
 
-    rotation: float = 1e-3  # radians
-    translation: float = 1e-3  # of the median depth of the first Gaussians
+    rotation: float = 3e-3  # radians
+    translation: float = 3e-3  # of the median depth of the first Gaussians
     focal: float = 0.0  # of the logarithm of one factor on all focal lengths; 0 leaves them alone
     final: float = 0.01  # of these rates, at the end
     start: float = 0.05  # of the steps

@@ -23,6 +23,7 @@ class Pictures:
         self.budget = budget
         self.kept: OrderedDict[tuple[int, int, int], Picture] = OrderedDict()
         self.bytes = 0
+        self.shrunk: dict[tuple[int, int, int], Cameras] = {}
 
     def at(self, index: int, scale: float = 1.0) -> Picture:
         """Photo ``index``, its sides shrunk by ``scale``."""
@@ -41,7 +42,11 @@ class Pictures:
     def camera(self, index: int, scale: float = 1.0) -> Cameras:
         """The one camera of photo ``index``, shrunk by ``scale``."""
         width, height = _shrunk(self.photos[index], scale)
-        return self.cameras.select([index]).resized(torch.tensor([width]), torch.tensor([height]))
+        key = (index, width, height)
+        if key not in self.shrunk:
+            one = self.cameras.select([index])
+            self.shrunk[key] = one.resized(torch.tensor([width]), torch.tensor([height]))
+        return self.shrunk[key]
 
     def _full(self, index: int) -> Picture:
         photo = self.photos[index]
