@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -84,6 +84,15 @@ class Gaussians:
         m = quat_to_rotmat(self.quats) * self.scales[:, None, :]
         return m @ m.mT
 
+    @property
+    def importance(self) -> Tensor:
+        """How much of a picture each can cover [N], scene units²: opacity times its largest outline.
+
+        The outline goes with the two greater standard deviations; a volume would call flat ones nothing.
+        """
+        longest, middle = self.log_scales.topk(2, dim=1).values.unbind(1)
+        return self.opacities * (longest + middle).exp()
+
     def tensors(self) -> dict[str, Tensor]:
         """Name → tensor, in the order of the fields."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
@@ -97,12 +106,21 @@ class Gaussians:
 
     def append(self, other: Gaussians) -> Gaussians:
         """These, then ``other``; the lower degree is padded with zeros."""
-        degree = max(self.degree, other.degree)
-        a, b = self.with_degree(degree), other.with_degree(degree)
-        return Gaussians(*(torch.cat(pair) for pair in zip(a, b, strict=True)))
+        return Gaussians.merge([self, other])
+
+    @staticmethod
+    def merge(scenes: Sequence[Gaussians]) -> Gaussians:
+        """All of one or more scenes, in this order; lower degrees are padded with zeros."""
+        if len(scenes) == 1:
+            return scenes[0]
+        degree = max(scene.degree for scene in scenes)
+        padded = [scene.with_degree(degree) for scene in scenes]
+        return Gaussians(*(torch.cat(parts) for parts in zip(*padded, strict=True)))
 
     def with_degree(self, degree: int) -> Gaussians:
         """The same with spherical harmonics cut, or padded with zeros, to ``degree``."""
+        if degree == self.degree:
+            return self
         count = sh_count(degree)
         missing = max(count - self.sh.shape[1], 0)
         sh = torch.cat([self.sh[:, :count], self.sh.new_zeros(len(self), missing, 3)], 1)
