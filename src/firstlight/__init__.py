@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from firstlight.density.gsplat import DefaultStrategy as DefaultStrategy
     from firstlight.density.gsplat import MCMCStrategy as MCMCStrategy
     from firstlight.errors import InputError as InputError
+    from firstlight.files import convert as convert
+    from firstlight.files import describe as describe
     from firstlight.fitting import Recipe as Recipe
     from firstlight.pipeline import Run as Run
     from firstlight.pipeline import fit as fit
@@ -50,6 +52,7 @@ _HOME = {
     "capture": ("load",),
     "density.gsplat": ("DefaultStrategy", "MCMCStrategy"),
     "errors": ("InputError",),
+    "files": ("convert", "describe"),
     "fitting": ("Recipe",),
     "pipeline": ("Run", "fit", "resume"),
     "recipes": ("RECIPES",),

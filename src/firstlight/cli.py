@@ -139,7 +139,7 @@ def view(scene: Annotated[Positional[Path], arg(metavar="SCENE|RUN")], port: int
     """Look at a scene file or a run in the browser.
 
     Args:
-        scene: A .ply file or a run folder.
+        scene: A scene file of any format, or a run folder.
         port: On 127.0.0.1; another free one when it is taken.
     """
     return _view(scene, port)
@@ -150,21 +150,75 @@ def info(scene: Annotated[Positional[Path], arg(metavar="SCENE")]) -> int:
     """Say what is in a scene file.
 
     Args:
-        scene: A .ply file, or a run folder.
+        scene: A scene file of any format, or a run folder.
     """
-    from firstlight.scene import Gaussians
+    from firstlight.files import describe
 
-    path = scene / "scene.ply" if scene.is_dir() else scene
-    gaussians = Gaussians.load(path)
-    low, high = (gaussians.means.quantile(q, dim=0).tolist() for q in (0.05, 0.95))
+    about = describe(scene)
+    low, high = about["middle_90_percent"]
     table = Table(show_header=False, box=None)
-    table.add_row("file", f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
-    table.add_row("Gaussians", f"{len(gaussians):,}")
-    table.add_row("spherical harmonics", f"degree {gaussians.degree}")
+    table.add_row("file", f"{about['file']} ({about['bytes'] / 1e6:.1f} MB, {about['format']})")
+    table.add_row("Gaussians", f"{about['gaussians']:,} of {about['bytes'] / about['gaussians']:.1f} bytes")
+    table.add_row("spherical harmonics", f"degree {about['sh_degree']}")
     table.add_row("middle 90 %", " × ".join(f"{a:.3g} … {b:.3g}" for a, b in zip(low, high, strict=True)))
-    table.add_row("median size", f"{float(gaussians.scales.median()):.3g} scene units")
-    table.add_row("median opacity", f"{float(gaussians.opacities.median()):.2f}")
+    table.add_row("median size", f"{about['median_size']:.3g} scene units")
+    table.add_row("median opacity", f"{about['median_opacity']:.2f}")
     Console().print(table)
+    return 0
+
+
+@app.command
+def convert(
+    scenes: Annotated[Positional[tuple[Path, ...]], arg(metavar="IN [IN ...] OUT")],
+    box: tuple[float, float, float, float, float, float] | None = None,
+    sphere: tuple[float, float, float, float] | None = None,
+    min_opacity: float = 0.0,
+    keep: int | None = None,
+    degree: int | None = None,
+    up: Literal["x", "y", "z", "-x", "-y", "-z"] | None = None,
+    up_was: Literal["x", "y", "z", "-x", "-y", "-z"] = "-y",
+    scale: float = 1.0,
+    rotate: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    translate: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    spz_version: Literal[2, 3, 4] | None = None,
+) -> int:
+    """Write a scene in another format, by its ending; several are merged. Changes come in this order.
+
+    Args:
+        scenes: Scene files of any format, or run folders; the last name is the file to write.
+        box: Keep what lies between two corners: x y z X Y Z.
+        sphere: Keep what lies around a centre: x y z radius.
+        min_opacity: Drop what is fainter.
+        keep: That many Gaussians, the most important ones.
+        degree: Cut the spherical harmonics to this degree.
+        up: Turn the scene so that this direction is up.
+        up_was: The direction that was up; in scenes of photos it is -y.
+        scale: Make it larger by this factor.
+        rotate: Degrees about x, then y, then z.
+        translate: Move it by x y z.
+        spz_version: Of an .spz file; by default 3, which more programs open.
+    """
+    from firstlight import files
+
+    if len(scenes) < 2:
+        raise InputError("convert needs a scene to read and the name of the file to write.")
+    *inputs, out = scenes
+    written = files.convert(
+        inputs,
+        out,
+        box=box,
+        sphere=sphere,
+        min_opacity=min_opacity,
+        keep=keep,
+        degree=degree,
+        up=up,
+        up_was=up_was,
+        scale=scale,
+        rotate=rotate,
+        translate=translate,
+        spz_version=spz_version,
+    )
+    print(f"{len(written):,} Gaussians in {out}")
     return 0
 
 

@@ -1,5 +1,10 @@
-"""Scenes on disk: one file a format, each with read and write."""
+"""Scenes on disk: one file a format, each with read and, where it makes sense, write."""
 
+from firstlight.files._convert import convert as convert
+from firstlight.files._convert import describe as describe
+from firstlight.files._formats import FORMATS as FORMATS
+from firstlight.files._formats import Format as Format
 from firstlight.files._formats import load_gaussians as load_gaussians
 from firstlight.files._formats import save_gaussians as save_gaussians
+from firstlight.files._formats import scene_file as scene_file
 from firstlight.files.atomic import atomic_write as atomic_write

@@ -45,7 +45,8 @@ def views(scene: Gaussians) -> dict[str, Array]:
 def unit_quats(quats: Array) -> npt.NDArray[np.float64]:
     """Quaternions [n, 4] at length 1; zeros stay zeros."""
     quats = quats.astype(np.float64)
-    return quats / np.maximum(np.linalg.norm(quats, axis=1, keepdims=True), 1e-30)
+    unit: npt.NDArray[np.float64] = quats / np.maximum(np.linalg.norm(quats, axis=1, keepdims=True), 1e-30)
+    return unit
 
 
 def byte_to_logit(opacity: Array) -> npt.NDArray[np.float32]:
@@ -56,7 +57,8 @@ def byte_to_logit(opacity: Array) -> npt.NDArray[np.float32]:
 
 def to_byte(unit: Array) -> npt.NDArray[np.uint8]:
     """[0, 1] → 0…255 by rounding; what lies outside is clipped."""
-    return np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8)
+    stored: npt.NDArray[np.uint8] = np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8)
+    return stored
 
 
 def repaired(scene: Gaussians, path: Path) -> Gaussians:

@@ -13,23 +13,26 @@ Labels = npt.NDArray[np.int64]
 
 
 def codebook(values: Array, size: int = 256, rounds: int = 30) -> Floats:
-    """``size`` numbers, ascending, that stand for ``values`` (any shape) with little squared error (Lloyd 1982).
+    """``size`` numbers, ascending, that stand for ``values`` with little squared error (Lloyd 1982).
 
     On sorted values a cluster is an interval and its mean a difference of two running sums, so a round costs
-    ``size`` look-ups. It starts from places as dense as the cube root of the values' density, which is optimal
-    for many clusters (Panter and Dite 1951).
+    ``size`` look-ups. Three in four start as dense as the cube root of the values' density, which is optimal
+    for many clusters (Panter and Dite 1951), the others evenly: rare values, the largest splats among them,
+    are then off by 1/100 of the range at most.
     """
     ordered = np.sort(values.ravel().astype(np.float64))
     sums = np.concatenate([[0.0], np.cumsum(ordered)])
     density, edges = np.histogram(ordered, 4096)
-    share = np.concatenate([[0.0], np.cumsum(np.cbrt(density))])
+    dense = np.cbrt(density)
+    share = np.concatenate([[0.0], np.cumsum(0.75 * dense / dense.sum() + 0.25 / len(dense))])
     centers = np.interp((np.arange(size) + 0.5) / size * share[-1], share, edges)
     for _ in range(rounds):
         ends = np.searchsorted(ordered, (centers[1:] + centers[:-1]) / 2)
         ends = np.concatenate([[0], ends, [len(ordered)]])
         counts = np.diff(ends)
         centers = np.where(counts > 0, np.diff(sums[ends]) / np.maximum(counts, 1), centers)
-    return centers.astype(np.float32)
+    book: Floats = centers.astype(np.float32)
+    return book
 
 
 def nearest(values: Array, book: Floats) -> npt.NDArray[np.uint8]:
@@ -58,7 +61,10 @@ def palette(vectors: Floats, size: int, rounds: int = 10, seed: int = 0) -> tupl
     starts = np.concatenate([[0], np.cumsum(counts)])
     firsts = np.concatenate([[0], np.cumsum(_shares(counts, size))])
     inside = vectors[order]
-    chosen = [start + rng.permutation(n)[:share] for start, n, share in zip(starts, counts, np.diff(firsts))]
+    chosen = [
+        start + rng.permutation(n)[:share]
+        for start, n, share in zip(starts[:-1], counts, np.diff(firsts), strict=True)
+    ]
     centers = inside[np.concatenate(chosen)]
     label = np.empty(len(vectors), np.int64)
     _lloyd(inside, starts, centers, firsts, label, rounds)
@@ -68,15 +74,14 @@ def palette(vectors: Floats, size: int, rounds: int = 10, seed: int = 0) -> tupl
 
 
 def _shares(counts: Labels, size: int) -> Labels:
-    """About ``size`` and never more, dealt out in proportion: at least 1 where a count is not 0."""
-    some = counts > 0
-    spare = size - int(some.sum())
-    return some + np.floor(
-        np.maximum(counts - 1, 0) * (spare / max(int(counts.sum()) - int(some.sum()), 1))
-    ).astype(np.int64)
+    """At most ``size``, dealt out in proportion to ``counts``: at least 1 where a count is not 0."""
+    some = (counts > 0).astype(np.int64)
+    rest = counts - some
+    shares: Labels = some + rest * (size - some.sum()) // max(int(rest.sum()), 1)
+    return shares
 
 
-@njit(cache=True, fastmath={"contract", "arcp", "nsz", "reassoc"}, error_model="numpy")  # type: ignore[misc]
+@njit(cache=True, fastmath={"contract", "arcp", "nsz", "reassoc"}, error_model="numpy")
 def _nearest(vector: Floats, centers: Floats, first: int, last: int) -> int:
     best, least = first, np.float32(np.inf)
     for c in range(first, last):
@@ -89,13 +94,13 @@ def _nearest(vector: Floats, centers: Floats, first: int, last: int) -> int:
     return best
 
 
-@njit(parallel=True, cache=True)  # type: ignore[misc]
+@njit(parallel=True, cache=True)
 def _assign(vectors: Floats, centers: Floats, label: Labels) -> None:
     for i in prange(len(vectors)):
         label[i] = _nearest(vectors[i], centers, 0, len(centers))
 
 
-@njit(parallel=True, cache=True)  # type: ignore[misc]
+@njit(parallel=True, cache=True)
 def _lloyd(
     vectors: Floats, starts: Labels, centers: Floats, firsts: Labels, label: Labels, rounds: int
 ) -> None:

@@ -1,7 +1,7 @@
 """PlayCanvas's compressed .ply: 256 Gaussians a chunk, their numbers between the chunk's extremes.
 
-16 bytes a Gaussian, 72 a chunk, and a byte a harmonic. What it can hold: 11, 10 and 11 bits a chunk's side for
-places and log-scales (those within ±20), ±4 in steps of 1/32 for harmonics up to degree 3.
+16 bytes a Gaussian, 72 a chunk, and a byte a harmonic. What it can hold: 11, 10 and 11 bits a chunk's side
+for places and log-scales (those within ±20), ±4 in steps of 1/32 for harmonics up to degree 3.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ def write_compressed_ply(gaussians: Gaussians, path: Path) -> None:
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         file.write(_header(len(chunks), count, harmonics.shape[1]))
         for table in (chunks, packed, harmonics):
-            file.write(table)
+            file.write(table.data)
 
 
 def read_compressed_ply(path: Path) -> Gaussians:
     """Read Gaussians (float32); InputError when the file cannot be used."""
     with path.open("rb") as file:
         header = read_header(file, path)
-    chunk, vertex, harmonics = _elements(header, path)
+    vertex, harmonics = _elements(header, path)
     last = harmonics or vertex
     check_size(header, last, f"{vertex.count} Gaussians", path)
     tables = dict[str, Array]()
@@ -96,8 +96,8 @@ def _header(chunks: int, count: int, harmonics: int) -> bytes:
     return "\n".join([*lines, "end_header", ""]).encode()
 
 
-def _elements(header: Header, path: Path) -> tuple[Element, Element, Element | None]:
-    """Chunks, vertices and harmonics; InputError where they are not as they must be."""
+def _elements(header: Header, path: Path) -> tuple[Element, Element | None]:
+    """Vertices and harmonics; InputError where they are not as they must be."""
     found = {element.name: element for element in header.elements}
     wanted = {
         "chunk": dict.fromkeys(CHUNK_COLUMNS[: 18 if _has_colours(found) else 12], "f4"),
@@ -123,7 +123,7 @@ def _elements(header: Header, path: Path) -> tuple[Element, Element, Element | N
             raise InputError(f"{path}: the element sh must have 9, 24 or 45 uchar f_rest_0 onwards.")
         if harmonics.count != vertex.count:
             raise InputError(f"{path}: {vertex.count} vertices but {harmonics.count} rows of harmonics.")
-    return chunk, vertex, harmonics
+    return vertex, harmonics
 
 
 def _has_colours(found: dict[str, Element]) -> bool:

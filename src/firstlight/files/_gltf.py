@@ -99,7 +99,7 @@ def _layout(degree: int) -> list[tuple[str, str, int]]:
 
 
 def _harmonics(degree: int) -> list[str]:
-    return [f"{EXTENSION}:SH_DEGREE_{l}_COEF_{n}" for l in range(degree + 1) for n in range(2 * l + 1)]
+    return [f"{EXTENSION}:SH_DEGREE_{d}_COEF_{n}" for d in range(degree + 1) for n in range(2 * d + 1)]
 
 
 def _stride(kind: str, component: int) -> int:
@@ -147,14 +147,15 @@ def _values(scene: Gaussians, name: str, rows: slice) -> Array:
         case "POSITION":
             return arrays["means"][rows]
         case "COLOR_0":
-            rgb, opacity = 0.5 + C0 * arrays["sh"][rows, 0], expit(arrays["logit_opacities"][rows])
-            return to_byte(np.concatenate([rgb, opacity[:, None]], 1))
+            rgb, alpha = 0.5 + C0 * arrays["sh"][rows, 0], expit(arrays["logit_opacities"][rows])
+            return to_byte(np.concatenate([rgb, alpha[:, None]], 1))
         case "ROTATION":
             return np.roll(unit_quats(arrays["quats"][rows]), -1, 1).astype("<f4")  # x, y, z, w
         case "SCALE":
             return np.exp(np.minimum(arrays["log_scales"][rows], 88))  # float32 ends at e^88.7
         case "OPACITY":
-            return expit(arrays["logit_opacities"][rows])
+            opacity: Array = expit(arrays["logit_opacities"][rows])
+            return opacity
         case harmonic:
             _, _, degree, _, number = harmonic.split("_")
             return arrays["sh"][rows, int(degree) ** 2 + int(number)]

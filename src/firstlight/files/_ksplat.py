@@ -1,4 +1,4 @@
-"""mkkellogg's .ksplat, compression levels 0 to 2 and harmonics up to degree 2. Read only: the format is frozen."""
+"""mkkellogg's .ksplat, levels 0 to 2, harmonics up to degree 2. Read only: the format is frozen."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ _LEVEL_BYTES = tuple(struct.pack("<HH", level, 0) for level in range(3))
 
 
 def _room(data: Array) -> int:
-    return int(MAIN.unpack_from(data)[2])
+    return int(MAIN.unpack_from(data.data)[2])
 
 
 def _headers(data: Array, path: Path) -> tuple[int, list[Section], tuple[float, float]]:
@@ -88,7 +88,7 @@ def _headers(data: Array, path: Path) -> tuple[int, list[Section], tuple[float, 
     if len(data) < MAIN_SIZE:
         raise InputError(f"{path}: {len(data)} bytes are too few for a .ksplat file.")
     # The count of sections in use is that of a file on its way: unused ones are empty, so all are read.
-    major, minor, room, _, _, _, level, *_, low, high = MAIN.unpack_from(data)
+    major, minor, room, _, _, _, level, *_, low, high = MAIN.unpack_from(data.data)
     if (major, minor) != (0, 1) or level > 2:
         raise InputError(
             f"{path}: .ksplat version {major}.{minor} at level {level}; known are 0.1 and 0 to 2."
@@ -109,7 +109,7 @@ def _headers(data: Array, path: Path) -> tuple[int, list[Section], tuple[float, 
 def _section(header: Array, level: int, path: Path) -> Section:
     (
         count, room, bucket_size, buckets, side, bucket_bytes, middle, full, partial, degree,
-    ) = SECTION.unpack_from(header)  # fmt: skip
+    ) = SECTION.unpack_from(header.data)  # fmt: skip
     if degree > MAX_DEGREE:
         raise InputError(f"{path}: harmonics of degree {degree}; .ksplat defines 0 to {MAX_DEGREE}.")
     quantised = level > 0
@@ -117,8 +117,13 @@ def _section(header: Array, level: int, path: Path) -> Section:
         raise InputError(f"{path}: a section of {count} Gaussians in a room for {room}: damaged.")
     place, scale, harmonic = LEVELS[level]
     record = np.dtype(
-        [("mean", place, 3), ("scale", scale, 3), ("quat", scale, 4), ("rgba", "u1", 4)]
-        + [("sh", harmonic, 3 * (sh_count(degree) - 1))]
+        [
+            ("mean", place, (3,)),
+            ("scale", scale, (3,)),
+            ("quat", scale, (4,)),
+            ("rgba", "u1", (4,)),
+            ("sh", harmonic, (3 * (sh_count(degree) - 1),)),
+        ]
     )
     middle = middle or 32767
     return Section(
@@ -148,7 +153,7 @@ def _fill(
             own["quats"][rows] = block["quat"]
             own["logit_opacities"][rows] = byte_to_logit(block["rgba"][:, 3])
             own["sh"][rows, 0] = (block["rgba"][:, :3] / 255 - 0.5) / C0
-            harmonics = block["sh"].astype(np.float32)
+            harmonics = block["sh"].astype(np.float64)
             if level == 2:
                 harmonics = extremes[0] + harmonics / 255 * (extremes[1] - extremes[0])
             # Band by band, and in each all of red first.

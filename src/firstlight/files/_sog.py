@@ -1,4 +1,4 @@
-"""PlayCanvas's SOG, version 2: lossless WebP pictures, one texel a Gaussian, with a meta.json; zipped or a folder.
+"""PlayCanvas's SOG, version 2: lossless WebP pictures, a texel a Gaussian, and a meta.json; zip or folder.
 
 What it can hold: places in 16 bits a side of log(1 + |x|), rotations in a byte a number, 256 different
 log-scales and colours, and a palette of at most 65,536 sets of harmonics up to degree 3.
@@ -174,7 +174,7 @@ def _encode_harmonics(
 
 def _palette_size(count: int) -> int:
     """The reference encoder's: 1,024 times a power of two, one for some 1 to 2 Gaussians up to 65,536."""
-    return min(count, 1024 * min(64, 2 ** max(int(math.log2(max(count / 1024, 1))), 0)), MAX_PALETTE)
+    return min(count, 1024 * min(64, 1 << int(math.log2(max(count / 1024, 1)))))
 
 
 def _to_log(values: Array) -> npt.NDArray[np.float64]:

@@ -67,8 +67,9 @@ def write_spz(gaussians: Gaussians, path: Path, version: Literal[2, 3, 4] | None
         else:
             header = HEADER.pack(MAGIC, version, len(scene), scene.degree, fraction, 0, 0)
             gzip = zlib.compressobj(9, wbits=16 + zlib.MAX_WBITS)
-            for part in (header, *tables):
-                file.write(gzip.compress(part))
+            file.write(gzip.compress(header))
+            for table in tables:
+                file.write(gzip.compress(table.data))
             file.write(gzip.flush())
 
 
@@ -171,7 +172,8 @@ def _encode_sh(rest: Array) -> Bytes:
     bits = np.repeat(SH_BITS, [3, 5, 7, 9])[: rest.shape[1], None]
     bucket = 2.0 ** (8 - bits)
     rounded = np.floor((np.rint(rest * 128) + 128 + bucket / 2) / bucket) * bucket
-    return np.clip(rounded, 0, 255).astype(np.uint8).reshape(len(rest), -1)
+    stored: Bytes = np.clip(rounded, 0, 255).astype(np.uint8).reshape(len(rest), -1)
+    return stored
 
 
 def _decode(tables: list[Bytes], version: int, fraction: int) -> dict[str, Array]:

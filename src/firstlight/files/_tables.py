@@ -1,4 +1,4 @@
-"""Attributes as plain tables, for other programs' statistics: .csv with the .ply's columns, .npz with tensors."""
+"""Attributes as plain tables: .csv with the .ply's columns, .npz with the tensors."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from firstlight.files._rows import fill_from_text
 from firstlight.files.atomic import atomic_write
 from firstlight.scene import Gaussians
 from firstlight.scene.sh import sh_degree
+
+Head = tuple[tuple[int, ...], np.dtype[np.generic]]  # shape and type of an array
 
 MAX_LINE = 65536  # bytes of the line with the names
 
@@ -72,7 +74,7 @@ def read_npz(path: Path) -> Gaussians:
             if missing:
                 raise InputError(f"{path}: arrays are missing: {', '.join(missing)}.")
             check_swell(sum(infos[name].file_size for name in names.values()), path.stat().st_size, path)
-            heads = dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]]()
+            heads = dict[str, Head]()
             for name, entry in names.items():
                 with archive.open(infos[entry]) as file:
                     heads[name] = _head(file, path)
@@ -86,7 +88,7 @@ def read_npz(path: Path) -> Gaussians:
     return repaired(scene, path)
 
 
-def _head(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
+def _head(file: IO[bytes], path: Path) -> Head:
     """Shape and type of an array; leaves ``file`` at its first number."""
     try:
         version = npy.read_magic(file)
@@ -99,9 +101,7 @@ def _head(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], np.dtype[np.gen
     return shape, dtype
 
 
-def _room(
-    heads: Mapping[str, tuple[tuple[int, ...], np.dtype[np.generic]]], sizes: Mapping[str, int], path: Path
-) -> Gaussians:
+def _room(heads: Mapping[str, Head], sizes: Mapping[str, int], path: Path) -> Gaussians:
     """Room for the scene that the headers promise, if the file is large enough to keep the promise."""
     for name, (shape, dtype) in heads.items():
         if dtype.itemsize * int(np.prod(shape, dtype=object)) > sizes[name]:
