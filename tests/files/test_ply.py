@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from firstlight.errors import InputError
-from firstlight.files import _ply
+from firstlight.files import _blocks, _ply
 from firstlight.scene import Gaussians
 from firstlight.scene.sh import sh_count
 from tests.photo_sets import photo_set
@@ -188,7 +188,7 @@ def test_reads_any_encoding_of_plyfile(tmp_path: Path, text: bool, order: str, k
 
 
 def test_reads_text_longer_than_one_block(tmp_path: Path) -> None:
-    scene = random_gaussians(_ply.BLOCK + 7, degree=0)
+    scene = random_gaussians(_blocks.BLOCK + 7, degree=0)
     path = write_with_plyfile(tmp_path / "scene.ply", by_name(scene), "f8", text=True)
     assert_same(Gaussians.load(path), scene)
 
@@ -253,13 +253,13 @@ def test_a_lying_header_is_refused_before_memory_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, encoding: str
 ) -> None:
     taken = []
-    empty = _ply._empty
+    empty = _ply.empty
 
     def watched(rows: int, degree: int) -> Gaussians:
         taken.append(rows)
         return empty(min(rows, 1), degree)
 
-    monkeypatch.setattr(_ply, "_empty", watched)
+    monkeypatch.setattr(_ply, "empty", watched)
     header = HEADER.replace("vertex 1", f"vertex {count}").replace("binary_little_endian", encoding)
     (tmp_path / "liar.ply").write_bytes(header.encode() + (b"" if encoding == "ascii" else BODY))
     assert f"promises {count} Gaussians" in refusal(tmp_path / "liar.ply")
@@ -447,11 +447,6 @@ def test_independently_made_file(tmp_path: Path) -> None:
         np.testing.assert_array_equal(vertex[name], column)
     scene.save(tmp_path / "again.ply")
     assert_same(Gaussians.load(tmp_path / "again.ply"), scene)
-
-
-def test_independently_made_compressed_files_are_refused_by_name() -> None:
-    for name in ("guitar.compressed.ply", "playbot-lod4.compressed.ply", "fixtures/engine-test.ply"):
-        assert "compressed .ply" in refusal(photo_set("splat-files") / name)
 
 
 @st.composite

@@ -4,6 +4,7 @@ from firstlight.files._convert import convert as convert
 from firstlight.files._convert import describe as describe
 from firstlight.files._formats import FORMATS as FORMATS
 from firstlight.files._formats import Format as Format
+from firstlight.files._formats import format_of as format_of
 from firstlight.files._formats import load_gaussians as load_gaussians
 from firstlight.files._formats import save_gaussians as save_gaussians
 from firstlight.files._formats import scene_file as scene_file

@@ -1,7 +1,7 @@
 """Niantic's .spz, versions 1 to 4 read, 2 to 4 written: some 20 bytes a Gaussian.
 
-What it can hold: places in 24-bit fixed point, log-scales from −10 to 5.9 in steps of 1/16, colours and
-opacities in bytes, harmonics within ±1 up to degree 3 (4 in version 4).
+What it can hold: places in 24-bit fixed point, log-scales from −10 to 5.9 in steps of 1/16, colours from
+−0.44 to 1.44 and opacities in bytes, harmonics within ±1 in steps of 1/16, up to degree 3 (4 in version 4).
 
 Axes are stored as they are, as all converters do. A program that holds to the specification's own axes (y up)
 writes scenes that stand on their heads here; half a turn about x puts them right.
@@ -39,10 +39,15 @@ HEADER = struct.Struct("<4sIIBBBB")
 HEADER_4 = struct.Struct("<4sIIBBBBI12x")  # and where the table of streams is
 STREAM = struct.Struct("<QQ")  # bytes compressed, bytes raw
 
-# A coefficient has a byte, but only so many bits of it are used, by degree, so that it compresses.
-SH_BITS = (5, 4, 4, 4)
+# A coefficient has a byte, but only so many bits of it are used, so that it compresses. The reference encoder
+# keeps 4 above degree 1: on a scene of 40,000 Gaussians 21.3 bytes each, and the picture 36.2 dB from the
+# original's; with 5 it is 24.2 bytes and 43.0 dB.
+SH_BITS = 5
 COLOUR_SCALE = 0.15
+MOST = 2**23 - 1  # of a place in fixed point
+FAR = 16
 ZSTD_LEVEL = 12
+GZIP_LEVEL = 7  # 9 takes six times as long for 2 per cent
 
 
 def write_spz(gaussians: Gaussians, path: Path, version: Literal[2, 3, 4] | None = None) -> None:
@@ -66,7 +71,7 @@ def write_spz(gaussians: Gaussians, path: Path, version: Literal[2, 3, 4] | None
             _write_streams(file, tables, scene, fraction)
         else:
             header = HEADER.pack(MAGIC, version, len(scene), scene.degree, fraction, 0, 0)
-            gzip = zlib.compressobj(9, wbits=16 + zlib.MAX_WBITS)
+            gzip = zlib.compressobj(GZIP_LEVEL, wbits=16 + zlib.MAX_WBITS)
             file.write(gzip.compress(header))
             for table in tables:
                 file.write(gzip.compress(table.data))
@@ -126,27 +131,44 @@ def _widths(version: int, degree: int) -> list[int]:
 def _fraction_bits(scene: Gaussians, path: Path) -> int:
     """As many bits behind the point as splats of this size need, 12 at least, and as places leave room for.
 
-    Others always write 12, a step of 0.0002: too coarse where a scene's unit is its own extent.
+    Others always write 12, a step of 0.0002: too coarse where a scene's unit is its own extent. A few far out
+    do not count, see ``_pulled_in``.
     """
-    reach = float(scene.means.abs().max())
-    room = math.floor(math.log2((2**23 - 1) / max(reach, 1e-30)))
+    reach = scene.means.abs().amax(1).numpy()
+    breadth = np.median(views(scene)["log_scales"], axis=1)  # of the three, the one that is seen as a width
+    needed = max(12, math.ceil(2 - float(np.quantile(breadth, 0.05)) / math.log(2)))
+    room = max(_room(float(reach.max())), _room(FAR * float(np.quantile(reach, 0.99))))
     if room < 0:
         raise InputError(
-            f"{path}: places up to {reach:.3g} are too far out for .spz. Scale or crop the scene."
+            f"{path}: places up to {reach.max():.3g} are too far out for .spz. Scale or crop it."
         )
-    breadth = np.median(views(scene)["log_scales"], axis=1)  # of the three, the one that is seen as a width
-    finest = math.log2(4) - float(np.quantile(breadth, 0.05)) / math.log(2)
-    return min(room, max(12, math.ceil(finest)), 24)
+    return min(needed, room, 24)
+
+
+def _room(reach: float) -> int:
+    """Bits that are left behind the point where places go up to ``reach``."""
+    return math.floor(math.log2(MOST / max(reach, 1e-30)))
+
+
+def _pulled_in(block: dict[str, Array], fraction: int) -> tuple[Array, Array]:
+    """Places and log-scales; what is beyond the greatest number comes nearer and shrinks as much.
+
+    That is only what lies ``FAR`` times farther out than 99 of 100 others. From their midst it looks the same.
+    """
+    reach = np.abs(block["means"].astype(np.float64)).max(1, keepdims=True)
+    nearer = np.minimum(MOST / 2.0**fraction / np.maximum(reach, 1e-30), 1)
+    return block["means"] * nearer, block["log_scales"] + np.log(nearer)
 
 
 def _encode(block: dict[str, Array], version: int, fraction: int) -> list[Bytes]:
-    fixed = np.rint(block["means"].astype(np.float64) * 2.0**fraction).astype("<i4")
+    means, log_scales = _pulled_in(block, fraction)
+    fixed = np.rint(means * 2.0**fraction).astype("<i4")
     colours = np.rint((block["sh"][:, 0] * COLOUR_SCALE + 0.5) * 255)
     parts = [
         fixed[..., None].view(np.uint8)[..., :3].reshape(len(fixed), 9),
         to_byte(expit(block["logit_opacities"]))[:, None],
         np.clip(colours, 0, 255).astype(np.uint8),
-        np.clip(np.rint((block["log_scales"] + 10) * 16), 0, 255).astype(np.uint8),
+        np.clip(np.rint((log_scales + 10) * 16), 0, 255).astype(np.uint8),
         _encode_rotation(block["quats"], version),
     ]
     if block["sh"].shape[1] > 1:
@@ -169,8 +191,7 @@ def _encode_rotation(quats: Array, version: int) -> Bytes:
 
 def _encode_sh(rest: Array) -> Bytes:
     """Harmonics [n, K, 3] → bytes [n, 3K], rounded to the middles of buckets; beyond ±1 they are clipped."""
-    bits = np.repeat(SH_BITS, [3, 5, 7, 9])[: rest.shape[1], None]
-    bucket = 2.0 ** (8 - bits)
+    bucket = 2 ** (8 - SH_BITS)
     rounded = np.floor((np.rint(rest * 128) + 128 + bucket / 2) / bucket) * bucket
     stored: Bytes = np.clip(rounded, 0, 255).astype(np.uint8).reshape(len(rest), -1)
     return stored

@@ -22,7 +22,8 @@ def inside_box(points: Tensor, low: Sequence[float], high: Sequence[float]) -> T
 def inside_sphere(points: Tensor, center: Sequence[float], radius: float) -> Tensor:
     """Mask [N] of ``points`` [N, 3] at most ``radius`` from ``center``."""
     away: Tensor = points - points.new_tensor(center)
-    return away.norm(dim=-1).le(radius)
+    distance: Tensor = away.norm(dim=-1)
+    return distance <= radius
 
 
 def most_important(gaussians: Gaussians, count: int) -> Gaussians:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -152,11 +153,11 @@ class Gaussians:
         # The extremes carry NaN and both infinities, and cost a fourth of looking at each number.
         return torch.stack([rows.amax(1).isfinite() & rows.amin(1).isfinite() for rows in flat]).all(0)
 
-    def save(self, path: str | Path) -> None:
-        """Write to ``path``; the ending chooses the format."""
+    def save(self, path: str | Path, **options: Any) -> None:
+        """Write to ``path``; the ending chooses the format, ``options`` are those of its writer."""
         from firstlight.files import save_gaussians  # the one look upwards: see ARCHITECTURE, 'Layers'
 
-        save_gaussians(self, Path(path))
+        save_gaussians(self, Path(path), **options)
 
     @staticmethod
     def load(path: str | Path) -> Gaussians:
