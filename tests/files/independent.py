@@ -120,7 +120,7 @@ def pygltflib(path: Path) -> Gaussians:
 
 
 def splat_transform(path: Path) -> Gaussians:
-    """PlayCanvas's reference converter, through a .csv of its own. Of .spz, 2.x turns the axes and 3.x not."""
+    """PlayCanvas's converter, through a .csv of its own. Of .spz, 2.x turns the axes and 3.x does not."""
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "out.csv"
         command = [*shlex.split(SPLAT_TRANSFORM), "-q", "-w", str(path), str(table)]
@@ -168,7 +168,8 @@ def installed(reader: str) -> bool:
 def differences(a: Gaussians, b: Gaussians) -> dict[str, float]:
     """Largest difference by attribute of the same Gaussians in the same order.
 
-    Of rotations, 1 − |q·q'|, where half turns about a Gaussian's own axes leave it as it is. Opacities and scales as they act, scales by their ratio less 1, harmonics up to the lower degree.
+    Of rotations, 1 − |q·q'|, where half turns about a Gaussian's own axes leave it as it is. Opacities
+    and scales as they act, scales by their ratio less 1, harmonics up to the lower degree.
     """
     count = min(a.sh.shape[1], b.sh.shape[1])
     turns = [torch.nn.functional.normalize(scene.quats.double(), dim=1) for scene in (a, b)]

@@ -69,7 +69,7 @@ def test_ksplat_by_hand(tmp_path: Path, level: int) -> None:
     np.testing.assert_allclose(scene.sh[7, 1:], sh.reshape(3, 3).T, atol=1e-6)
 
 
-@settings(max_examples=120, deadline=4000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_damaged_files_raise_only_input_errors(tmp_path: Path, ending: str, data: st.DataObject) -> None:
@@ -93,7 +93,7 @@ def test_damaged_files_raise_only_input_errors(tmp_path: Path, ending: str, data
     assert sum(tensor.nbytes for tensor in scene) <= 2**26
 
 
-@settings(max_examples=60, deadline=4000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=300), ending=st.sampled_from([f.ending for f in FORMATS]),
        start=st.sampled_from([b"", b"NGSP\x03\0\0\0", b"\x1f\x8b", b"PK\x03\x04", b"glTF\x02\0\0\0", b"{",
                               b"\0\x01\0\0", b"NGSP\x04\0\0\0"]))  # fmt: skip
@@ -334,7 +334,7 @@ def test_npz_that_lies(tmp_path: Path) -> None:
 def test_csv_that_lies(tmp_path: Path) -> None:
     random_gaussians(3, 0).save(tmp_path / "a.csv")
     lines = (tmp_path / "a.csv").read_text().splitlines()
-    for bad in ([lines[0]], lines[:1] + ["1,2,3"], lines + ["x" + lines[1]], [lines[0], *["0"] * 100_000],
+    for bad in ([lines[0]], [*lines[:1], "1,2,3"], [*lines, "x" + lines[1]], [lines[0], *["0"] * 100_000],
                 [lines[0].replace("x,y", "x,x"), *lines[1:]], ["x,y,z", "1,2,3"], ["x" * 100_000]):  # fmt: skip
         (tmp_path / "a.csv").write_text("\n".join(bad) + "\n")
         refused_cheaply(tmp_path / "a.csv")

@@ -13,7 +13,6 @@ from scipy.spatial import cKDTree
 
 from firstlight.files import FORMATS, Format, format_of
 from firstlight.files._sog import MIN_PALETTE
-from firstlight.files._spz import write_spz
 from firstlight.render import render_camera
 from firstlight.scene import Gaussians
 from tests.files.independent import READERS, differences, installed

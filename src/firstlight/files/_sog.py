@@ -41,8 +41,8 @@ MAX_META = 2**20  # bytes; real ones have some 15,000
 MAX_SIDE = 16383  # pixels of a WebP picture
 PALETTE_WIDTH = 64  # sets of harmonics in a row of their picture
 MIN_PALETTE, MAX_PALETTE = 4096, 65536
-# Of 256 numbers in the codebook of harmonics, so many are used: the palette's own error is far above what more
-# would mend, and fewer compress better (on one scene 4.8 for 8.1 bytes a Gaussian at the same 43.0 dB).
+# Of 256 numbers in the codebook of harmonics, so many are used: the palette's own error is far above what
+# more would mend, and fewer compress better (on one scene 4.8 for 8.1 bytes a Gaussian at the same 43.0 dB).
 PALETTE_LEVELS = 32
 QUAT_TAG = 252  # alpha of a rotation's texel: this, and the place of the largest number
 

@@ -153,7 +153,8 @@ def _room(reach: float) -> int:
 def _pulled_in(block: dict[str, Array], fraction: int) -> tuple[Array, Array]:
     """Places and log-scales; what is beyond the greatest number comes nearer and shrinks as much.
 
-    That is only what lies ``FAR`` times farther out than 99 of 100 others. From their midst it looks the same.
+    That is only what lies ``FAR`` times farther out than 99 of 100 others. From their midst it looks the
+    same.
     """
     reach = np.abs(block["means"].astype(np.float64)).max(1, keepdims=True)
     nearer = np.minimum(MOST / 2.0**fraction / np.maximum(reach, 1e-30), 1)
