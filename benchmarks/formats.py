@@ -189,8 +189,8 @@ def page(sections: list[str]) -> str:
     note = (
         f"{about['cpu']}, {about['cores']} cores, beside other work: take the seconds as ratios. "
         "PSNR compares our picture of what was read with our picture of the original (not with photos), over "
-        "the mean squared error of all pictures. 'same' of another program means: what it reads from our file "
-        "are the numbers that we read from it."
+        "the mean squared error of all pictures. 'same' of another program means that it reads the numbers "
+        "from our file that we read from it."
     )
     return "\n".join([HEAD, "## Measured", "", note, "", *sections]) + "\n"
 

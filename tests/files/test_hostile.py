@@ -335,7 +335,7 @@ def test_csv_that_lies(tmp_path: Path) -> None:
     random_gaussians(3, 0).save(tmp_path / "a.csv")
     lines = (tmp_path / "a.csv").read_text().splitlines()
     for bad in ([lines[0]], [*lines[:1], "1,2,3"], [*lines, "x" + lines[1]], [lines[0], *["0"] * 100_000],
-                [lines[0].replace("x,y", "x,x"), *lines[1:]], ["x,y,z", "1,2,3"], ["x" * 100_000]):  # fmt: skip
+                [lines[0].replace("x,y", "x,x"), *lines[1:]], ["x,y,z", "1,2"], ["x" * 10**5]):  # fmt: skip
         (tmp_path / "a.csv").write_text("\n".join(bad) + "\n")
         refused_cheaply(tmp_path / "a.csv")
 
