@@ -253,7 +253,7 @@ def test_a_lying_header_is_refused_before_memory_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, encoding: str
 ) -> None:
     taken = []
-    empty = _ply.empty
+    empty = _blocks.empty
 
     def watched(rows: int, degree: int) -> Gaussians:
         taken.append(rows)

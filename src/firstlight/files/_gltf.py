@@ -37,7 +37,7 @@ MAGIC = b"glTF"
 HEADER = struct.Struct("<4sII")  # magic, version, bytes in all
 CHUNK = struct.Struct("<I4s")  # bytes, kind
 MAX_JSON = 64 * 2**20  # bytes
-MAX_NODES = 100_000
+MAX_NODES, MAX_PARTS = 10_000, 1_000  # of a scene, and those of them with Gaussians
 
 FLOAT, UBYTE = 5126, 5121
 COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", FLOAT: "<f4"}
@@ -74,8 +74,11 @@ def read_gltf(path: Path) -> Gaussians:
     try:
         document, binary = _open(path)
         asset = _Asset(document, binary, path)
+        placed = list(asset.meshes())  # all of them before any is read: there may be too many
+        if len(placed) > MAX_PARTS:
+            raise InputError(f"{path}: {len(placed)} meshes in its scene, more than {MAX_PARTS}.")
         parts = []
-        for mesh, place in asset.meshes():
+        for mesh, place in placed:
             parts += [part.transform(place) for part in asset.splats(mesh)]
     except InputError:
         raise
