@@ -214,7 +214,7 @@ def main() -> None:
             for format in FORMATS:
                 if format.write is not None:
                     rows.append(measure(format, scene, cameras, original, Path(folder)))
-                    print(path, rows[-1], flush=True)
+                    print(path, format.ending, rows[-1].size, f"{rows[-1].psnr:.2f} dB", flush=True)
         name = path.name if path.is_dir() else scene_file(path).name
         sections += [
             f"### {name}: {len(scene):,} Gaussians of degree {scene.degree}",
