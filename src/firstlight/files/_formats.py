@@ -116,7 +116,7 @@ def scene_file(path: str | Path) -> Path:
         if (path / inside).is_file():
             return path / inside
     if not path.is_file():
-        raise InputError(f"{path}: not a scene file, nor a folder with a {_sog.META} or scene.ply.")
+        raise InputError(f"{path}: not a file, nor a folder with a {_sog.META} or scene.ply.")
     return path
 
 
