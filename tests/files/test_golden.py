@@ -18,7 +18,7 @@ from firstlight.scene.sh import rgb_to_sh
 
 
 def one() -> Gaussians:
-    """At (1, −2, 0.5), scales ¼, ½ and 2, rotation w = 0.8 and y = −0.6, opacity 0.2, colour (1, 0.2, 0.6)."""
+    """At (1, −2, 0.5), scales ¼, ½ and 2, turn w = 0.8, y = −0.6, opacity 0.2, colour (1, 0.2, 0.6)."""
     return Gaussians(
         means=torch.tensor([[1, -2, 0.5]]),
         quats=torch.tensor([[1.6, 0, -1.2, 0]]),
