@@ -135,14 +135,72 @@ def evaluate(
 
 
 @app.command
-def view(scene: Annotated[Positional[Path], arg(metavar="SCENE|RUN")], port: int = 8080) -> int:
-    """Look at a scene file or a run in the browser.
+def view(scenes: Annotated[Positional[tuple[Path, ...]], arg(metavar="SCENE|RUN")], port: int = 8080) -> int:
+    """Look at scene files or runs in the browser, side by side where there are several.
 
     Args:
-        scene: A scene file of any format, or a run folder.
+        scenes: Scene files of any format, or run folders.
         port: On 127.0.0.1; another free one when it is taken.
     """
-    return _view(scene, port)
+    return _view(*scenes, port=port)
+
+
+@app.command
+def share(
+    scenes: Annotated[Positional[tuple[Path, ...]], arg(metavar="SCENE|RUN")],
+    out: Path = Path("scene.html"),
+    cameras: bool = True,
+) -> int:
+    """Write one page that shows a scene in any browser, from disk or from any web server.
+
+    Args:
+        scenes: Scene files or run folders; several stand side by side.
+        out: Page to write. It holds everything and asks nobody for anything.
+        cameras: Also tell where the photos were taken and what they are called (never the photos).
+    """
+    from firstlight.view import share as write_page
+
+    shared = write_page(*scenes, out=out, cameras=cameras, progress=Terminal())
+    print(f"{shared.path}: {shared.gaussians:,} Gaussians, {shared.bytes / 1e6:.1f} MB")
+    return 0
+
+
+@app.command
+def render(
+    scene: Annotated[Positional[Path], arg(metavar="SCENE|RUN")],
+    out: Path,
+    orbit: bool = False,
+    path: Path | None = None,
+    view: str | None = None,
+    size: str = "1280x720",
+    fps: int = 30,
+    seconds: float = 8.0,
+    background: str | None = None,
+) -> int:
+    """Film a scene, or take one picture of it.
+
+    Args:
+        scene: A scene file or a run folder.
+        out: A .mp4, .mov or .mkv, a name without an ending for a folder of PNGs, or a .png with --view.
+        orbit: Once around what the scene shows: what happens without --path and --view.
+        path: Fly through the cameras of a poses.json, a cameras.json, or a list of views.
+        view: One picture from there: what 'Copy view' on the page of 'firstlight view' gives.
+        size: Width x height in pixels.
+        fps: Frames a second.
+        seconds: How long the film is.
+        background: black, white, grey or #rrggbb. By default that of the photos, mostly black.
+    """
+    from firstlight.view import film
+
+    if orbit + (path is not None) + (view is not None) > 1:
+        raise InputError("--orbit, --path and --view: give one of them.")
+    width, _, height = size.partition("x")
+    if not (width.isascii() and width.isdigit() and height.isascii() and height.isdigit()):
+        raise InputError(f"--size {size}: expected width x height, such as 1280x720.")
+    pixels = int(width), int(height)
+    options = {"path": path, "view": view, "background": background}
+    print(film(scene, out, size=pixels, fps=fps, seconds=seconds, progress=Terminal(), **options))
+    return 0
 
 
 @app.command
@@ -278,10 +336,10 @@ def _print_summary(summary: dict[str, object]) -> None:
     print(f"{', '.join(shown)} on {summary['measured_on']}; {size}")
 
 
-def _view(path: Path, port: int = 8080) -> int:
+def _view(*scenes: Path, port: int = 8080) -> int:
     from firstlight.view import open_scene
 
-    viewer = open_scene(path, port=port)
+    viewer = open_scene(*scenes, port=port)
     print(f"Open {viewer.url} in a browser. Ctrl-C ends it.")
     viewer.wait()
     return 0

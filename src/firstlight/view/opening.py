@@ -1,4 +1,4 @@
-"""Scene files and run folders → a viewer."""
+"""Scene files and run folders → what stands on the page."""
 
 from __future__ import annotations
 
@@ -12,35 +12,71 @@ from typing import Any
 import torch
 
 from firstlight.errors import InputError
-from firstlight.files import load_gaussians
 from firstlight.poses import load_placed
-from firstlight.scene import Cameras, Capture, Photo, Picture
+from firstlight.scene import Cameras, Capture, Gaussians, Photo, Picture, Similarity
 from firstlight.view.frame import FOV_WITHOUT_CAMERA
+from firstlight.view.stage import Exhibit, Stage
 from firstlight.view.viewer import Viewer
 
 
-def open_scene(path: str | Path, *, port: int = 8080) -> Viewer:
-    """Show a scene file, or the run folder that ``firstlight fit`` wrote, with its cameras and photos.
+def open_scene(*paths: str | Path, port: int = 8080) -> Viewer:
+    """Show scene files, or run folders that ``firstlight fit`` wrote: side by side where there are several.
 
     Of a run only ``scene.ply`` must be there: without ``poses.json`` there are no cameras, and where the
-    photos have moved, their frusta are empty. InputError when there is nothing to show.
+    photos have moved, theirs are not shown. InputError when there is nothing to show.
     """
-    path = Path(path)
+    return Viewer.of(open_stage(*paths), port=port)
+
+
+def open_stage(*paths: str | Path) -> Stage:
+    """What ``open_scene`` shows. The first run's cameras are everybody's.
+
+    Other runs with three or more photos of the same names are moved, turned and scaled so that these
+    photos' cameras meet: every structure from motion has a frame of its own.
+    """
+    if not paths:
+        raise InputError("No scene given: expected a scene file or a run folder.")
+    opened = [_open(Path(path)) for path in paths]
+    capture = next((found for _, found in opened if found is not None), None)
+    for exhibit, own in opened:
+        if capture is not None and own is not None and own is not capture and exhibit.gaussians is not None:
+            move = _between(own, capture)
+            exhibit.gaussians = exhibit.gaussians if move is None else exhibit.gaussians.transform(move)
+    return Stage([exhibit for exhibit, _ in opened], capture)
+
+
+def _open(path: Path) -> tuple[Exhibit, Capture | None]:
     if not path.exists():
-        raise InputError(f"{path}: does not exist. Give a scene file (.ply) or a run folder.")
-    title = path.resolve().name
-    if not path.is_dir():
-        return Viewer(load_gaussians(path), title=title, port=port)
-    scene = path / "scene.ply"
+        raise InputError(f"{path}: does not exist. Give a scene file or a run folder.")
+    title, scene = path.resolve().name, path / "scene.ply"
     if not scene.exists():
-        raise InputError(
-            f"{path}: has no scene.ply. Give a run folder that 'firstlight fit' has finished (one that was "
-            "stopped goes on with --resume), or a scene file (.ply)."
-        )
+        if path.is_dir() and not (path / "meta.json").exists():
+            raise InputError(
+                f"{path}: has no scene.ply. Give a run folder that 'firstlight fit' has finished (one that was "
+                "stopped goes on with --resume), or a scene file."
+            )
+        return Exhibit(Gaussians.load(path), title), None
     about = _read_json(path / "run.json")
-    poses = _read_json(path / "poses.json")
-    capture = _capture(path, poses, _Originals(about.get("photos")))
-    return Viewer(load_gaussians(scene), capture, title=title, text=_numbers(about), port=port)
+    capture = _capture(path, _read_json(path / "poses.json"), _Originals(about.get("photos")))
+    return Exhibit(Gaussians.load(scene), title, _numbers(about)), capture
+
+
+def _between(own: Capture, common: Capture) -> Similarity | None:
+    """Onto the frame of ``common``, by photos of the same names; None where the frames are one, or cannot tell."""
+    places = {photo.name: i for i, photo in enumerate(common.photos)}
+    pairs = [(i, places[photo.name]) for i, photo in enumerate(own.photos) if photo.name in places]
+    if own.cameras is None or common.cameras is None or len(pairs) < 3:
+        return None
+    source = own.cameras.centers[[i for i, _ in pairs]]
+    target = common.cameras.centers[[j for _, j in pairs]]
+    if torch.allclose(source, target, atol=1e-5 * common.cameras.extent):
+        return None
+    try:
+        move = Similarity.align(source, target)
+    except ValueError:  # all in one place
+        return None
+    missed = (move.apply(source.double()) - target.double()).norm(dim=-1).median()
+    return move if float(missed) < 0.05 * common.cameras.extent else None
 
 
 class _Originals:

@@ -1,44 +1,80 @@
-"""viser's server, kept to this machine and quiet."""
+"""A small HTTP server that only this machine reaches, and only its own page."""
 
 from __future__ import annotations
 
-import logging
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+import socketserver
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
 from typing import Any
-from urllib.parse import urlsplit
-
-import rich
-import viser
+from urllib.parse import parse_qsl, urlsplit
 
 from firstlight.errors import InputError
 
 HOST = "127.0.0.1"
 _LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
+_LONGEST_BODY = 65_536  # bytes
+_PATIENCE = 30.0  # seconds with a caller that sends or takes nothing
 
-# Without any handler, Python prints what websockets logs about every malformed handshake on stderr.
-logging.getLogger("websockets").addHandler(logging.NullHandler())
+# Beside the page's own policy: nobody may frame it, read from it, or keep what it got.
+_GUARDS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
 
 
-def start_server(port: int, title: str) -> Any:
-    """A viser server on 127.0.0.1 at ``port``, or at a free port where that is taken.
+@dataclass(frozen=True)
+class Request:
+    method: str  # GET or POST
+    path: str  # as it was asked for, from '/'
+    query: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
 
-    InputError when ``port`` is none.
+
+@dataclass(frozen=True)
+class Answer:
+    body: bytes
+    kind: str = "application/octet-stream"
+    status: int = 200
+
+
+def say(text: str, status: int = 200) -> Answer:
+    return Answer(text.encode(errors="replace"), "text/plain; charset=utf-8", status)
+
+
+class Server:
+    """Calls ``answer`` for each request, in threads of its own, until ``close``.
+
+    It listens on 127.0.0.1 at ``port``, or at a free port where that is taken. ``answer`` sees no request
+    that is malformed, too large, or meant for another host or sent by another site's page; there is no
+    folder that it serves from. InputError when ``port`` is none.
     """
-    if not 0 <= port <= 65535:
-        raise InputError(f"Port {port}: expected a number from 0 to 65535 (0 takes any free one).")
-    with _quiet():
-        server = viser.ViserServer(host=HOST, port=port if _is_free(port) else 0, label=title, verbose=False)
-    # viser's page can ask for a public address, which would send the scene through somebody's server.
-    server.request_share_url = _refuse_to_share
-    _refuse_strangers(server)
-    return server
 
+    def __init__(self, port: int, answer: Callable[[Request], Answer]) -> None:
+        if not 0 <= port <= 65535:
+            raise InputError(f"Port {port}: expected a number from 0 to 65535 (0 takes any free one).")
+        handler = type("_Handler", (_Handler,), {"answer": staticmethod(answer)})
+        try:
+            self._server = _Threads((HOST, port), handler)
+        except OSError:
+            self._server = _Threads((HOST, 0), handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)
+        self._thread.start()
 
-def stop_server(server: Any) -> None:
-    with _quiet():
-        server.stop()
+    @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
 
 
 def is_welcome(host: str | None, origin: str | None) -> bool:
@@ -55,45 +91,68 @@ def is_welcome(host: str | None, origin: str | None) -> bool:
         return False
 
 
-def _refuse_strangers(server: Any) -> None:
-    """Close what is not welcome before anything is sent to it.
+class _Threads(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True  # a caller that never ends its request must not keep the program alive
 
-    viser gives no hook before the handshake, so strangers do get through that, and its client's (public)
-    page; the scene and the controls they do not get.
-    """
-    websockets = server._websock_server
-
-    async def check(client: Any) -> None:
-        connection = websockets._live_connections[client.client_id]
-        headers = connection.request.headers
-        if not is_welcome(headers.get("Host"), headers.get("Origin")):
-            await connection.close(1008, "foreign origin")
-
-    websockets.on_client_connect(check)
-    websockets.disconnect_all_clients()  # whoever came before the check was in place has to come again
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Callers that hang up are no news."""
 
 
-def _refuse_to_share(verbose: bool = True) -> None:
-    return None
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version, sys_version = "firstlight", ""
+    timeout = _PATIENCE
+    answer: Callable[[Request], Answer]
 
+    def do_GET(self) -> None:
+        self._respond("GET")
 
-def _is_free(port: int) -> bool:
-    """viser waits for ever when it can bind none of the ports it tries, so it is only given a good one."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as asyncio binds
+    def do_POST(self) -> None:
+        self._respond("POST")
+
+    def _respond(self, method: str) -> None:
+        refusal = self._refusal()
+        if refusal is not None:
+            self.close_connection = True  # what else this caller sent is not read
+            self._send(refusal)
+            return
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        target = urlsplit(self.path)
         try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
+            query = dict(parse_qsl(target.query, max_num_fields=8))
+            answer = self.answer(Request(method, target.path, query, body))
+        except InputError as error:
+            answer = say(str(error), 400)
+        except (ValueError, RecursionError):
+            answer = say("not understood", 400)
+        self._send(answer)
 
+    def _refusal(self) -> Answer | None:
+        headers = self.headers
+        if len(headers.get_all("Host", [])) != 1 or not is_welcome(headers["Host"], headers.get("Origin")):
+            return say("This server answers its own page on this computer, and nobody else.", 403)
+        # What needs no Origin (a script or picture of another site's page) still says where it comes from.
+        visit = headers.get("Sec-Fetch-Mode") == "navigate" and self.command == "GET"
+        if headers.get("Sec-Fetch-Site") in ("cross-site", "same-site") and not visit:
+            return say("This server answers its own page on this computer, and nobody else.", 403)
+        length = headers.get("Content-Length", "0")
+        if headers.get("Transfer-Encoding") or not (length.isascii() and length.isdigit()):
+            return say("a body of known length, please", 411)
+        if len(length) > 9 or int(length) > _LONGEST_BODY:
+            return say("too large", 413)
+        return None
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """viser announces its start and its end through rich's global console, whatever ``verbose`` says."""
-    console = rich.get_console()
-    before, console.quiet = console.quiet, True
-    try:
-        yield
-    finally:
-        console.quiet = before
+    def _send(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        for name, value in _GUARDS.items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", answer.kind)
+        self.send_header("Content-Length", str(len(answer.body)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Visits are nobody's business."""

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import atexit
+import json
 import threading
-import time
-from collections.abc import Callable
 from typing import Any
 
-from firstlight.scene import Capture, Gaussians
-from firstlight.view.frusta import thumbnail
-from firstlight.view.page import Page
-from firstlight.view.server import HOST, start_server, stop_server
-from firstlight.view.splats import to_splats
+import cv2
+import torch
 
-REST = 4  # times as long as drawing took
+from firstlight.errors import InputError
+from firstlight.scene import Capture, Gaussians
+from firstlight.view.links import look_from, read_view
+from firstlight.view.packing import Packed
+from firstlight.view.page import as_json, document
+from firstlight.view.pictures import LARGEST, Kept, as_png, read_vector, take_picture
+from firstlight.view.server import HOST, Answer, Request, Server, say
+from firstlight.view.stage import Exhibit, Stage
+
+THUMBNAIL = 480  # pixels
+NEWS_AFTER = 20.0  # seconds that a page's question for news may stay open
+
+_NOT_HERE = say("There is nothing here.", 404)
+_GONE_ON = say("The scene has changed since.", 409)
 
 
 class Viewer:
@@ -33,37 +42,43 @@ class Viewer:
         text: str = "",
         port: int = 8080,
     ) -> None:
-        self._lock = threading.RLock()  # over the page, and all below
-        self._changed = threading.Condition(self._lock)
-        self._closed = threading.Event()
-        self._news: tuple[Gaussians, str | None] | None = None  # what the last update brought, not drawn yet
-        self._server = start_server(port, title)
+        self._open(Stage([Exhibit(gaussians, title, text)], capture), port, live=True)
+
+    @staticmethod
+    def of(stage: Stage, *, port: int = 8080) -> Viewer:
+        """A viewer of scenes that are finished, side by side."""
+        viewer = Viewer.__new__(Viewer)
+        viewer._open(stage, port, live=False)
+        return viewer
+
+    def _open(self, stage: Stage, port: int, live: bool) -> None:
+        self._changed = threading.Condition()  # over all below
+        self._stage, self._live = stage, live
+        self._version = self._set = 0  # of anything on the stage; of all but the Gaussians
+        self._closed = False
+        self._drawing = threading.Lock()  # one picture at a time
+        self._server = Server(port, self._answer)
         atexit.register(self.close)
-        self._page = Page(self._server, text, self._while_open)
-        self._server.on_client_connect(lambda client: self._welcome())
-        if gaussians is not None or capture is not None:
-            self._settle(gaussians, capture)
-        if gaussians is not None:
-            self._draw(gaussians, None)
-        threading.Thread(target=self._follow, daemon=True).start()
 
     @property
     def url(self) -> str:
-        return f"http://{HOST}:{self._server.get_port()}"
+        return f"http://{HOST}:{self._server.port}"
 
     def update(self, gaussians: Gaussians, text: str | None = None) -> None:
         """Show these Gaussians and, where given, another ``text``. Nothing once closed.
 
-        Takes a copy and returns: a thread of its own draws the latest copy, when somebody looks, and rests
-        four times as long as that took, so that training goes on.
+        Takes a copy and returns: what the page needs is made when a page asks for it, and pages rest four
+        times as long as that took, so that training goes on.
         """
-        first = gaussians.sh[:, :1]  # all that the page can show of the colours
-        copy = Gaussians(
-            gaussians.means, gaussians.quats, gaussians.log_scales, gaussians.logit_opacities, first
-        ).clone()
+        copy = gaussians.clone()
         with self._changed:
-            self._news = (copy, text)
-            self._changed.notify_all()
+            before = self._stage.exhibits[0]
+            shown = Exhibit(copy, before.title, before.text if text is None else text)
+            if before.gaussians is None and self._stage.capture is None:  # the first to say where things are
+                self._stage, self._set = Stage([shown]), self._set + 1
+            else:
+                self._stage.exhibits[0] = shown
+            self._announce()
 
     def show_capture(self, capture: Capture) -> None:
         """Take cameras and points from ``capture``, and look at the scene from its first camera.
@@ -71,28 +86,30 @@ class Viewer:
         For scenes that train: the page may be open before the cameras are known. Splats stay away until
         the next ``update``. Nothing once closed.
         """
-        with self._lock:
-            if not self._closed.is_set():
-                self._news = None
-                self._settle(None, capture)
+        with self._changed:
+            before = self._stage.exhibits[0]
+            self._stage = Stage([Exhibit(None, before.title, before.text)], capture)
+            self._set += 1
+            self._announce()
 
     def wait(self) -> None:
         """Return when the viewer is closed; Ctrl-C closes it."""
         try:
-            while not self._closed.wait(0.5):
-                pass
+            with self._changed:
+                while not self._closed:
+                    self._changed.wait(0.5)
         except KeyboardInterrupt:
             self.close()
 
     def close(self) -> None:
         """Stop serving and free the port. Closing again does nothing."""
         with self._changed:
-            if self._closed.is_set():
+            if self._closed:
                 return
-            self._closed.set()
+            self._closed = True
             self._changed.notify_all()
         atexit.unregister(self.close)
-        stop_server(self._server)
+        self._server.close()
 
     def __enter__(self) -> Viewer:
         return self
@@ -100,63 +117,98 @@ class Viewer:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _while_open(self, call: Callable[[], None]) -> None:
-        """What visitors ask for, one after the other; nothing once closed."""
-        with self._lock:
-            if not self._closed.is_set():
-                call()
+    def _announce(self) -> None:
+        self._version += 1
+        self._changed.notify_all()
 
-    def _wait_for(self, what: Callable[[], bool]) -> bool:
-        """Wait until then; False when the viewer is closed before."""
+    # What the page asks for
+
+    def _answer(self, request: Request) -> Answer:
+        match request.method, request.path.strip("/").split("/"):
+            case "GET", [""]:
+                page = "".join(document(self._stage.exhibits[0].title))
+                return Answer(page.encode(errors="replace"), "text/html; charset=utf-8")
+            case "GET", ["state"]:
+                return self._tell_state(request.query.get("after"))
+            case "GET", ["scene", index]:
+                return self._tell_scene(_index(index))
+            case "GET", ["scene", index, chunk]:
+                return self._send_chunk(_index(index), _index(chunk), request.query.get("version", ""))
+            case "GET", ["points"]:
+                return Answer(self._stage.points())
+            case "GET", ["photo", index]:
+                return self._send_photo(_index(index))
+            case "POST", ["picture"]:
+                return self._draw(request.body)
+        return _NOT_HERE
+
+    def _tell_state(self, after: str | None) -> Answer:
+        """At once, or as soon as there is something newer than version ``after``."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed.is_set() or what())
-        return not self._closed.is_set()
+            if after is not None:
+                known = _index(after)
+                self._changed.wait_for(lambda: self._closed or self._version > known, NEWS_AFTER)
+            about = {"version": self._version, "stage": self._set, "live": self._live, "photos": True}
+            return _json(self._stage.state() | about)
 
-    def _welcome(self) -> None:
+    def _packed(self, index: int) -> tuple[Packed | None, int]:
         with self._changed:
-            self._changed.notify_all()
+            stage, version = self._stage, self._version
+            if index >= len(stage.exhibits):
+                raise InputError(f"There is no scene {index}.")
+            exhibit = stage.exhibits[index]
+        with self._drawing:  # outside the other lock: whoever trains must not wait for this
+            return exhibit.packed(stage.frame), version
 
-    def _is_visited(self) -> bool:
-        return len(self._server.get_clients()) > 0
+    def _tell_scene(self, index: int) -> Answer:
+        packed, version = self._packed(index)
+        return _json(None if packed is None else packed.header | {"version": version})
 
-    def _settle(self, gaussians: Gaussians | None, capture: Capture | None) -> None:
-        self._page.settle(gaussians, capture)
-        if capture is not None:
-            frusta = self._page.frusta
-            threading.Thread(target=self._hang_photos, args=(capture, frusta), daemon=True).start()
+    def _send_chunk(self, index: int, chunk: int, version: str) -> Answer:
+        packed, newest = self._packed(index)
+        if packed is None or str(newest) != version:
+            return _GONE_ON
+        return Answer(packed.chunk(chunk)) if chunk < packed.chunks else _NOT_HERE
 
-    def _follow(self) -> None:
-        """Draw what updates bring, while there is somebody to see it (and the first, to be ready)."""
-        while self._wait_for(self._has_work):
-            began = time.monotonic()
-            with self._lock:
-                news, self._news = self._news, None
-            if news is not None:
-                self._draw(*news)
-            self._closed.wait(REST * (time.monotonic() - began))
+    def _send_photo(self, number: int) -> Answer:
+        stage = self._stage
+        if stage.capture is None or number >= len(stage.photos):
+            return _NOT_HERE
+        try:
+            rgb = stage.capture.photos[stage.photos[number]].resized(THUMBNAIL).decode().rgb
+        except (InputError, OSError):  # moved or removed since
+            return _NOT_HERE
+        _, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+        return Answer(encoded.tobytes(), "image/jpeg")
 
-    def _has_work(self) -> bool:
-        return self._news is not None and (self._page.splats is None or self._is_visited())
+    def _draw(self, body: bytes) -> Answer:
+        """A picture by the rasteriser: scene, view, width, height, background and what is kept."""
+        wish = json.loads(body)  # a ValueError is a bad request
+        if not isinstance(wish, dict):
+            return say("not understood", 400)
+        index, width, height = (_small(wish.get(name)) for name in ("scene", "width", "height"))
+        viewpoint, kept = read_view(str(wish.get("view"))), Kept.from_plain(wish)
+        background = read_vector(wish.get("background", [0, 0, 0]))
+        stage = self._stage
+        gaussians = stage.exhibits[index].gaussians if index < len(stage.exhibits) else None
+        if gaussians is None:
+            return say("There is no such scene.", 400)
+        with self._drawing:
+            camera = look_from(viewpoint, width, height)
+            return Answer(as_png(take_picture(kept.of(gaussians), camera, torch.tensor(background))), "image/png")
 
-    def _draw(self, gaussians: Gaussians, text: str | None) -> None:
-        with self._lock:
-            if self._page.frame is None:
-                self._settle(gaussians, None)
-            frame = self._page.frame
-        assert frame is not None
-        splats = to_splats(gaussians, frame)  # outside the lock: whoever trains must not wait for this
-        with self._lock:
-            if frame is self._page.frame and not self._closed.is_set():  # else it was for another scene
-                self._page.draw(splats, text)
 
-    def _hang_photos(self, capture: Capture, frusta: dict[int, Any]) -> None:
-        """Put photos on frusta, once there is somebody to see them: decoding takes time from a fit."""
-        if not self._wait_for(self._is_visited):
-            return
-        for index, frustum in frusta.items():
-            picture = thumbnail(capture.photos[index])
-            with self._lock:
-                if self._closed.is_set() or frusta is not self._page.frusta:
-                    return
-                if picture is not None:
-                    frustum.image = picture
+def _json(data: Any) -> Answer:
+    return Answer(as_json(data).encode(), "application/json")
+
+
+def _index(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise InputError("expected a number")
+    return int(text)
+
+
+def _small(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST:
+        raise InputError(f"expected a whole number from 0 to {LARGEST}")
+    return value

@@ -1,0 +1,162 @@
+"""Gaussians as the page takes them: few bytes, the ones that matter first.
+
+Not a file format: page and package ship together, so the layout may change with every version
+(``web/scene.js`` is its other half). Files to keep or to exchange are the room ``files``' business.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from firstlight.scene import Gaussians
+from firstlight.view.frame import Frame
+
+CHUNK = 32_768  # Gaussians: whole rows of every texture on the page, and the first is soon there
+HIGHEST_DEGREE = 3  # of the harmonics that the page evaluates
+THINNEST = 16.0  # what is e^-16 of the largest is as good as flat
+SATURATED = 5e-4  # of the harmonics: a few large ones would cost the others their precision
+
+Bytes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """A scene in 18 bytes a Gaussian and 3 a coefficient of its harmonics beyond the first.
+
+    Positions are kept in 24 bits of sign(x)·log(1 + |x|), scales in 8 bits of their logarithm, rotations as
+    the three smaller parts of the quaternion in 10 bits each, opacities and colours in 8 bits, harmonics in
+    ``sh_bits``.
+    """
+
+    gaussians: Gaussians  # in page units and in the order of the chunks
+    header: dict[str, Any]  # what decodes the chunks
+    sh_bits: int
+
+    def __len__(self) -> int:
+        return len(self.gaussians)
+
+    @property
+    def chunks(self) -> int:
+        return math.ceil(len(self) / CHUNK)
+
+    def chunk(self, index: int, level: int = 1) -> bytes:
+        """Gzipped planes of bytes [P, n] of up to CHUNK Gaussians; ``level`` from 1 (fast) to 9 (small)."""
+        some = self.gaussians.select(torch.arange(index * CHUNK, min((index + 1) * CHUNK, len(self))))
+        return gzip.compress(np.concatenate(list(self._planes(some))).tobytes(), level, mtime=0)
+
+    def _planes(self, some: Gaussians) -> Iterator[Bytes]:
+        ranges = self.header["ranges"]
+        low, high = (np.array(bounds) for bounds in ranges["position"])  # [3] each
+        units = (_fold(_array(some.means)) - low) / np.maximum(high - low, 1e-12)
+        fixed = np.rint(units.clip(0, 1) * 0xFFFFFF).astype(np.uint32).T  # [3, n]
+        yield from ((fixed >> shift).astype(np.uint8) for shift in (0, 8, 16))
+        yield _levels(_array(some.log_scales), *ranges["log_scale"]).T
+        words = _smallest_three(_array(some.quats))
+        yield np.stack([words >> shift for shift in (0, 8, 16, 24)]).astype(np.uint8)
+        yield _levels(_array(some.opacities)[None], 0.0, 1.0)
+        yield _levels(_array(some.sh[:, 0]), *ranges["dc"]).T
+        step = 1 << (8 - self.sh_bits)
+        most = 127 // step
+        for degree, reach in enumerate(ranges["sh"], 1):
+            band = _array(some.sh[:, degree * degree : (degree + 1) ** 2]).reshape(len(some), -1).T
+            levels = np.rint(band * (127 / step / reach)).clip(-most, most) * step
+            yield (levels + 128).astype(np.uint8)
+
+
+def pack(gaussians: Gaussians, frame: Frame, sh_bits: int = 8) -> Packed:
+    """``gaussians`` as the page of ``frame`` shows them; those with NaN or infinity are left out.
+
+    ``sh_bits``, 3 to 8: fewer make smaller chunks. In NumPy, because its steps take one thread: a page that
+    draws in software keeps every core busy, and torch's many small parallel steps then wait for each other.
+    """
+    scene = gaussians.with_degree(min(gaussians.degree, HIGHEST_DEGREE)).detach()
+    with np.errstate(over="ignore", invalid="ignore"):
+        scene.means = torch.from_numpy(frame.place(scene.means))
+    scene = scene.select(scene.finite())
+    scene.log_scales = scene.log_scales + math.log(frame.to_page.scale)
+    scene = scene.select(torch.from_numpy(_order(scene)))
+    return Packed(scene, {"count": len(scene), "degree": scene.degree, "chunk": CHUNK} | _ranges(scene), sh_bits)
+
+
+def _order(scene: Gaussians) -> npt.NDArray[np.int64]:
+    """What covers most first; within a chunk, neighbours together, so that it compresses."""
+    two_largest = np.sort(_array(scene.log_scales), axis=1)[:, 1:].sum(1)
+    weight = np.log(_array(scene.opacities) + 1e-9) + two_largest
+    order = np.argsort(-weight, kind="stable")
+    curve = _morton(_array(scene.means))
+    for start in range(0, len(order), CHUNK):
+        part = order[start : start + CHUNK]
+        order[start : start + CHUNK] = part[np.argsort(curve[part], kind="stable")]
+    return order
+
+
+def _ranges(scene: Gaussians) -> dict[str, Any]:
+    if not len(scene):
+        return {"ranges": {"position": [[0.0] * 3] * 2, "log_scale": [0.0, 0.0], "dc": [0.0, 0.0], "sh": []}}
+    folded, log_scales, dc = _fold(_array(scene.means)), _array(scene.log_scales), _array(scene.sh[:, 0])
+    largest = float(log_scales.max())
+    reaches = []
+    for degree in range(1, scene.degree + 1):
+        band = np.abs(_array(scene.sh[:, degree * degree : (degree + 1) ** 2]))
+        reaches.append(max(float(np.quantile(band, 1 - SATURATED)), 1e-6))
+    ranges = {
+        "position": [folded.min(0).tolist(), folded.max(0).tolist()],
+        "log_scale": [max(float(log_scales.min()), largest - THINNEST), largest],
+        "dc": [float(dc.min()), float(dc.max())],
+        "sh": reaches,
+    }
+    return {"ranges": ranges}
+
+
+def _fold(positions: Floats) -> npt.NDArray[np.float64]:
+    """sign(x)·log(1 + |x|): fine near what is looked at, coarse far away."""
+    wide = positions.astype(np.float64)
+    return np.sign(wide) * np.log1p(np.abs(wide))
+
+
+def _levels(values: Floats, low: float, high: float) -> Bytes:
+    """[low, high] → 0 … 255, rounded and clamped."""
+    return np.rint((values - low) * (255 / max(high - low, 1e-12))).clip(0, 255).astype(np.uint8)
+
+
+def _smallest_three(quats: Floats) -> npt.NDArray[np.uint32]:
+    """Quaternions [n, 4] w first → the index of the largest part, then the others in 10 bits each [n]."""
+    lengths = np.linalg.norm(quats, axis=1, keepdims=True)
+    unit = np.where(lengths > 0, quats / np.maximum(lengths, 1e-30), np.float32([1, 0, 0, 0]))
+    largest = np.abs(unit).argmax(1)
+    unit *= np.where(np.take_along_axis(unit, largest[:, None], 1) < 0, -1, 1)
+    others = unit[np.arange(4) != largest[:, None]].reshape(-1, 3)
+    levels = np.rint((others * np.sqrt(0.5) + 0.5) * 1023).clip(0, 1023).astype(np.uint32)
+    word: npt.NDArray[np.uint32] = largest.astype(np.uint32) << 30
+    return word | levels[:, 0] << 20 | levels[:, 1] << 10 | levels[:, 2]
+
+
+def _morton(positions: Floats) -> npt.NDArray[np.uint64]:
+    """Where each position [n, 3] comes along a curve through 2^21 cells a side."""
+    folded = _fold(positions)
+    low = folded.min(0, initial=0)
+    cells = ((folded - low) / max(float(np.ptp(folded)) if len(folded) else 1.0, 1e-12) * 0x1FFFFF).astype(np.uint64)
+    curve = np.zeros(len(cells), np.uint64)
+    for axis in range(3):
+        bits = cells[:, axis]
+        for shift, mask in (
+            (32, 0x1F00000000FFFF), (16, 0x1F0000FF0000FF), (8, 0x100F00F00F00F00F),
+            (4, 0x10C30C30C30C30C3), (2, 0x1249249249249249),
+        ):  # fmt: skip
+            bits = (bits | bits << np.uint64(shift)) & np.uint64(mask)
+        curve |= bits << np.uint64(axis)
+    return curve
+
+
+def _array(tensor: Tensor) -> Floats:
+    return tensor.detach().cpu().numpy().astype(np.float32, copy=False)
