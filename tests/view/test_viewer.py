@@ -1,218 +1,102 @@
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from firstlight.scene import Gaussians, Photo, Picture, Similarity
+from firstlight.scene import Photo, Picture
 from firstlight.view import Viewer
-from firstlight.view.frusta import MOST_FRUSTA, photos_shown, thumbnail
-from firstlight.view.panel import as_markdown
+from firstlight.view.stage import MOST_CAMERAS, Exhibit, Stage
 from tests.view.conftest import Example, blob
+from tests.view.test_server import ask, port_of
 
 
-class Client:
-    """A visitor's browser, as far as moving its camera goes."""
-
-    class Camera:
-        aspect = 2.0
-
-    def __init__(self) -> None:
-        self.camera: Any = Client.Camera()
-
-    def atomic(self) -> threading.Lock:
-        return threading.Lock()
+def state_of(viewer: Viewer, after: int | None = None) -> dict[str, object]:
+    path = "/state" if after is None else f"/state?after={after}"
+    read: dict[str, object] = json.loads(ask(port_of(viewer), path)[1])
+    return read
 
 
-@pytest.fixture
-def viewer(example: Example) -> Iterator[Viewer]:
-    with Viewer(example.gaussians, example.capture, text="PSNR 30.0 dB", port=0) as running:
-        yield running
-
-
-def let_somebody_in(viewer: Viewer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(viewer._server, "get_clients", lambda: {0: Client()})
-    viewer._welcome()
-
-
-@pytest.fixture
-def visited(viewer: Viewer, monkeypatch: pytest.MonkeyPatch) -> Viewer:
-    let_somebody_in(viewer, monkeypatch)
-    return viewer
-
-
-def wait_until(happened: Callable[[], bool]) -> None:
-    for _ in range(600):
-        if happened():
-            return
-        threading.Event().wait(0.05)
-    pytest.fail("did not happen within half a minute")
+def count(viewer: Viewer) -> int | None:
+    header = json.loads(ask(port_of(viewer), "/scene/0")[1])
+    return None if header is None else int(header["count"])
 
 
 def words(viewer: Viewer) -> str:
-    return viewer._page.panel.text.replace("\\", "")
+    (scene,) = state_of(viewer)["scenes"]  # type: ignore[misc, attr-defined]
+    return str(scene["text"])
 
 
-def count(viewer: Viewer) -> int:
-    """How many splats are on the page."""
-    node = viewer._page.splats_node
-    return 0 if node is None else len(node.centers)
+def test_tells_how_many_and_what(example: Example) -> None:
+    with Viewer(example.gaussians, example.capture, text="PSNR 30.0 dB", port=0) as viewer:
+        assert words(viewer) == "PSNR 30.0 dB"
+        assert count(viewer) == 360
+        assert viewer.url.startswith("http://127.0.0.1:")
 
 
-def test_tells_how_many_and_what(viewer: Viewer) -> None:
-    assert words(viewer) == "360 Gaussians  \nPSNR 30.0 dB"
-    assert count(viewer) == 360
-    assert viewer.url.startswith("http://127.0.0.1:")
+def test_update_replaces_what_is_shown(example: Example) -> None:
+    with Viewer(example.gaussians, example.capture, text="", port=0) as viewer:
+        before = state_of(viewer)
+        few = blob((0, 0, 0), (1, 1, 1), 7)
+        viewer.update(few, "step 10")
+        few.means.zero_()  # training goes on: the viewer has a copy
+        assert count(viewer) == 7 and words(viewer) == "step 10"
+        viewer.update(blob((0, 0, 0), (1, 1, 1), 9))
+        assert count(viewer) == 9 and words(viewer) == "step 10"  # the words stay until there are others
+        after = state_of(viewer)
+        assert after["version"] == 2 and after["stage"] == before["stage"]
+        assert after["frame"] == before["frame"] and after["view"] == before["view"]
 
 
-def test_update_replaces_what_is_shown(visited: Viewer) -> None:
-    visited.update(blob((0, 0, 0), (1, 1, 1), 7), "step 10")
-    wait_until(lambda: count(visited) == 7)
-    assert words(visited) == "7 Gaussians  \nstep 10"
-    visited.update(blob((0, 0, 0), (1, 1, 1), 9))
-    wait_until(lambda: count(visited) == 9)
-    assert words(visited) == "9 Gaussians  \nstep 10"  # the words stay until there are others
-
-
-def test_update_takes_a_copy(visited: Viewer) -> None:
-    training = Gaussians(*(t.requires_grad_() for t in blob((0, 0, 0), (1, 1, 1), 7).clone()))
-    with visited._lock:  # nothing can be drawn yet
-        visited.update(training)
-        with torch.no_grad():
-            for tensor in training:
-                tensor.fill_(float("nan"))  # as an optimiser goes on in place
-    wait_until(lambda: count(visited) == 7)
-
-
-def test_nothing_is_drawn_for_nobody(viewer: Viewer, monkeypatch: pytest.MonkeyPatch) -> None:
-    for size in (5, 6, 7):
-        viewer.update(blob((0, 0, 0), (1, 1, 1), size), f"step {size}")
-    threading.Event().wait(0.3)
-    assert count(viewer) == 360
-    let_somebody_in(viewer, monkeypatch)
-    wait_until(lambda: count(viewer) == 7)  # whoever comes sees the latest
-    assert words(viewer) == "7 Gaussians  \nstep 7"
-
-
-def test_page_is_open_before_there_is_a_scene(example: Example, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_question_for_news_waits_for_them(example: Example) -> None:
     with Viewer(port=0) as viewer:
-        let_somebody_in(viewer, monkeypatch)
-        assert "Waiting" in words(viewer)
+        assert count(viewer) is None
+        answers: list[dict[str, object]] = []
+        asking = threading.Thread(target=lambda: answers.append(state_of(viewer, after=0)))
+        asking.start()
         viewer.show_capture(example.capture)
-        assert len(viewer._page.frusta) == 4
-        viewer.update(example.gaussians, "step 1")
-        wait_until(lambda: count(viewer) == 360)
-        placed = viewer._page.splats_node.centers.copy()
-        moved = Similarity(1.0, torch.eye(3, dtype=torch.float64), torch.tensor([3.0, 0, 0]).double())
-        viewer.update(example.gaussians.transform(moved), "step 2")
-        wait_until(lambda: "step 2" in words(viewer))
-        # The scene has moved; what it is seen from has stayed.
-        assert (viewer._page.splats_node.centers - placed)[:, 0].min() > 1
+        asking.join(timeout=60)
+        assert [answer["version"] for answer in answers] == [1]
+        assert len(answers[0]["cameras"]) == 4  # type: ignore[arg-type]
 
 
-def test_first_gaussians_settle_a_scene_without_cameras(example: Example) -> None:
+def test_closing_answers_whoever_waits(example: Example) -> None:
+    viewer = Viewer(example.gaussians, port=0)
+    asking = threading.Thread(target=lambda: pytest.raises(Exception, state_of, viewer, after=0))
+    asking.start()
+    viewer.close()
+    asking.join(timeout=15)  # far less than a question may stay open
+    assert not asking.is_alive()
+
+
+def test_scene_without_cameras_is_framed_by_its_first_gaussians(example: Example) -> None:
     with Viewer(port=0) as viewer:
         viewer.update(example.gaussians)
-        wait_until(lambda: count(viewer) == 360)  # the first are drawn ahead, to be ready
-        assert viewer._page.panel._points.disabled and viewer._page.panel._cameras.disabled
+        first = state_of(viewer)
+        viewer.update(example.gaussians.select(torch.arange(100)))
+        assert state_of(viewer)["frame"] == first["frame"]
+        assert first["frame"] == Stage([Exhibit(example.gaussians)]).state()["frame"]
 
 
-def test_another_capture_takes_the_place_of_the_first(visited: Viewer, example: Example) -> None:
-    visited.show_capture(example.capture.select([1, 2]))
-    assert len(visited._page.frusta) == 2
-    assert count(visited) == 0  # they were in the old units
-    assert "Waiting" in words(visited)
-    visited.update(example.gaussians)
-    wait_until(lambda: count(visited) == 360)
+def test_photos_are_not_decoded_for_nobody(example: Example) -> None:
+    with Viewer(example.gaussians, example.capture, port=0) as viewer:
+        state_of(viewer)
+        assert example.decoded == []
+        assert ask(port_of(viewer), "/photo/2")[0] == 200
+        assert example.decoded == ["2.jpg"]
 
 
-def test_nothing_to_draw_is_no_error(visited: Viewer, example: Example) -> None:
-    nothing = example.gaussians.select(torch.arange(0))
-    visited.update(nothing)
-    wait_until(lambda: count(visited) == 0)
-    visited.update(example.gaussians)
-    wait_until(lambda: count(visited) == 360)
-    with Viewer(nothing, port=0) as empty:
-        assert words(empty) == "0 Gaussians"
-
-
-def test_sliders_thin_and_resize(viewer: Viewer) -> None:
-    before = viewer._page.splats_node.covariances.copy()
-    viewer._page.panel._size.value = 2.0
-    viewer._page.redraw()
-    np.testing.assert_allclose(viewer._page.splats_node.covariances, 4 * before, rtol=2e-2, atol=1e-5)
-    viewer._page.panel._opacity.value = 0.9  # all are at 0.8
-    viewer._page.redraw()
-    assert count(viewer) == 0
-    viewer._page.panel._opacity.value = 0.7
-    viewer._page.redraw()
-    assert count(viewer) == 360
-
-
-def test_boxes_show_and_hide(visited: Viewer) -> None:
-    page = visited._page
-    frusta = list(page.frusta.values())
-    assert [frustum.visible for frustum in frusta] == [False, True, True, True]  # one stands in the first
-    assert page.splats_node.visible and not page.points_node.visible
-    page.panel._splats.value = page.panel._cameras.value = False
-    page.panel._points.value = True
-    page.show()
-    assert not any(frustum.visible for frustum in frusta)
-    assert not page.splats_node.visible and page.points_node.visible
-    visited.update(blob((0, 0, 0), (1, 1, 1), 7))
-    wait_until(lambda: count(visited) == 7)
-    assert not page.splats_node.visible  # what is hidden stays hidden while it trains
-
-
-def test_visitors_are_moved_to_cameras_and_back(viewer: Viewer, example: Example) -> None:
-    client, page = Client(), viewer._page
-    cameras, frame = example.capture.cameras, page.frame
-    assert cameras is not None and frame is not None
-    page.go_to(client, 2)
-    np.testing.assert_allclose(client.camera.position, frame.place(cameras.centers)[2], atol=1e-5)
-    np.testing.assert_allclose(client.camera.fov, 2 * np.arctan(240 / 400))  # the window is wider
-    assert [frustum.visible for frustum in page.frusta.values()] == [True, True, False, True]
-    client.camera.aspect = 0.5
-    page.reset(client)
-    np.testing.assert_array_equal(client.camera.position, frame.first.position)
-    np.testing.assert_allclose(np.tan(client.camera.fov / 2) * 0.5, 320 / 400)  # the window is narrower
-    assert [frustum.visible for frustum in page.frusta.values()] == [False, True, True, True]
-
-
-def test_photos_are_not_decoded_for_nobody(
-    viewer: Viewer, example: Example, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    threading.Event().wait(0.2)
-    assert example.decoded == []
-    let_somebody_in(viewer, monkeypatch)
-    wait_until(lambda: all(frustum.image is not None for frustum in viewer._page.frusta.values()))
-    assert sorted(example.decoded) == ["0.jpg", "1.jpg", "2.jpg", "3.jpg"]
-    picture = viewer._page.frusta[0].image
-    assert picture.shape == (144, 192, 3)
-    np.testing.assert_array_equal(picture[0, 0], [255, 255, 0])
-
-
-def test_frusta_point_where_the_cameras_did(viewer: Viewer, example: Example) -> None:
-    import viser.transforms as tf
-
-    cameras = example.capture.cameras
-    assert cameras is not None
-    for index, frustum in viewer._page.frusta.items():
-        rotation = tf.SO3(frustum.wxyz).as_matrix()  # camera → page
-        np.testing.assert_allclose(rotation.T, cameras.rotations[index].numpy(), atol=1e-6)
-        assert frustum.aspect == pytest.approx(640 / 480)
-
-
-def test_photo_that_is_gone_leaves_its_frustum_empty() -> None:
+def test_photo_that_is_gone(example: Example) -> None:
     def decode() -> Picture:
         raise FileNotFoundError("moved")
 
-    assert thumbnail(Photo("a.jpg", 10, 10, decode)) is None
+    photos = [Photo(f"{i}.jpg", 640, 480, decode) for i in range(4)]
+    with Viewer(example.gaussians, replace(example.capture, photos=photos), port=0) as viewer:
+        assert ask(port_of(viewer), "/photo/0")[0] == 404
 
 
 def test_thousands_of_cameras_are_thinned(example: Example) -> None:
@@ -220,44 +104,57 @@ def test_thousands_of_cameras_are_thinned(example: Example) -> None:
     cameras = example.capture.cameras
     assert cameras is not None
     many = replace(example.capture, photos=photos, cameras=cameras.select([0] * 1000), points=None)
-    shown = photos_shown(many)
-    assert len(shown) == MOST_FRUSTA and shown[0] == 0 and shown[-1] == 999
-    assert photos_shown(replace(many, cameras=None)) == []
+    shown = Stage([Exhibit(None)], many).photos
+    assert len(shown) == MOST_CAMERAS and shown[0] == 0 and shown[-1] == 999
+    assert Stage([Exhibit(None)], replace(many, cameras=None)).photos == []
+
+
+def test_cameras_stand_where_they_did(example: Example) -> None:
+    stage = Stage([Exhibit(example.gaussians)], example.capture)
+    cameras = example.capture.cameras
+    assert cameras is not None
+    for index, camera in enumerate(stage.state()["cameras"]):
+        np.testing.assert_allclose(camera["position"], stage.frame.place(cameras.centers)[index])
+        np.testing.assert_allclose(camera["rows"], cameras.rotations[index], atol=1e-6)
+        np.testing.assert_allclose(camera["fov"], 2 * np.arctan([320 / 400, 240 / 400]), atol=1e-6)
 
 
 def test_points_that_are_nowhere_are_left_out(example: Example) -> None:
     points = example.capture.points
     assert points is not None
     points.xyz[:100] = float("nan")
-    with Viewer(example.gaussians, example.capture, port=0) as viewer:
-        assert viewer._page.points_node.points.shape == (260, 3)
-        assert np.isfinite(viewer._page.points_node.points).all()
+    stage = Stage([Exhibit(example.gaussians)], example.capture)
+    xyz = np.frombuffer(stage.points(), np.float32, 260 * 3)
+    assert len(stage.points()) == 260 * 15 and np.isfinite(xyz).all()
+    points.xyz[:] = float("nan")
+    assert stage.points() == b"" and not stage.state()["points"]
 
 
 def test_background_of_the_data_is_taken(example: Example) -> None:
     white = replace(example.capture, background=(1.0, 1.0, 1.0))
-    with Viewer(example.gaussians, white, port=0) as viewer:
-        assert viewer._page.panel.background == (255, 255, 255)
+    assert Stage([Exhibit(example.gaussians)], white).state()["background"] == [1, 1, 1]
 
 
-def test_many_threads_may_update(visited: Viewer) -> None:
+def test_many_threads_may_update(example: Example) -> None:
     errors: list[BaseException] = []
 
     def train(size: int) -> None:
         try:
             for step in range(10):
-                visited.update(blob((0, 0, 0), (1, 0, 0), size + step), f"step {step}")
-                visited._while_open(visited._page.redraw)
+                viewer.update(blob((0, 0, 0), (1, 0, 0), size + step), f"step {step}")
+                count(viewer)
         except BaseException as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=train, args=(100 * i,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not errors
-    wait_until(lambda: words(visited).endswith("step 9") and count(visited) in {9, 109, 209, 309})
+    with Viewer(example.gaussians, example.capture, port=0) as viewer:
+        threads = [threading.Thread(target=train, args=(100 * i,)) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not errors
+        assert words(viewer) == "step 9" and count(viewer) in {9, 109, 209, 309}
+        assert state_of(viewer)["version"] == 40
 
 
 def test_after_closing_nothing_happens(example: Example) -> None:
@@ -265,35 +162,23 @@ def test_after_closing_nothing_happens(example: Example) -> None:
     waiting = threading.Thread(target=viewer.wait)
     waiting.start()
     viewer.close()
-    waiting.join(timeout=5)
+    waiting.join(timeout=15)
     assert not waiting.is_alive()
     viewer.close()
     viewer.update(example.gaussians.select(torch.arange(3)), "late")
     viewer.show_capture(example.capture.select([0]))
-    viewer._while_open(lambda: pytest.fail("a visitor after the end"))
-    assert len(viewer._page.frusta) == 4 and count(viewer) == 360
+    with pytest.raises(OSError):
+        ask(port_of(viewer))
 
 
-def test_closing_ends_the_threads(example: Example) -> None:
-    before = threading.active_count()
-    with Viewer(example.gaussians, example.capture, port=0):
-        assert threading.active_count() > before
-    wait_until(lambda: threading.active_count() <= before)
-
-
-def test_ctrl_c_closes(monkeypatch: pytest.MonkeyPatch) -> None:
-    viewer = Viewer(port=0)
+def test_ctrl_c_closes(example: Example, monkeypatch: pytest.MonkeyPatch) -> None:
+    viewer = Viewer(example.gaussians, port=0)
 
     def interrupt(timeout: float) -> bool:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(viewer._closed, "wait", interrupt)
+        patch.setattr(viewer._changed, "wait", interrupt)
         viewer.wait()
-    assert viewer._closed.is_set()
-
-
-def test_names_are_no_markup() -> None:
-    assert as_markdown("![x](/etc/passwd) <img src=x>") == (
-        "\\!\\[x\\]\\(\\/etc\\/passwd\\) \\<img src\\=x\\>"
-    )
+    with pytest.raises(OSError):
+        ask(port_of(viewer))

@@ -20,11 +20,12 @@ function checkbox(text, checked, change) {
 function slider(text, [low, high, step], value, words, change) {
   const input = make("input", { type: "range", min: low, max: high, step, value });
   const output = make("output", {}, words(value));
+  input.setAttribute("aria-label", text);
   input.addEventListener("input", () => {
     output.textContent = words(Number(input.value));
     change(Number(input.value));
   });
-  return make("label", { className: "slider" }, make("span", {}, text, output), input);
+  return make("div", { className: "slider" }, make("span", {}, text, output), input);
 }
 
 function button(text, act) {

@@ -67,6 +67,7 @@ class Pane {
     if (this.renderer.drawing) return;
     const moving = now - this.movedAt < REST, scale = moving ? this.coarse : 1;
     if (!this.dirty && this.drawn.scale === scale) return;
+    if (!moving && this.scene && this.order.ticket !== this.ticket) return; // the right order is on its way
     this.dirty = false;
     this._draw(scale);
     this.began = now;
