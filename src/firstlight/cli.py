@@ -197,9 +197,18 @@ def render(
     width, _, height = size.partition("x")
     if not (width.isascii() and width.isdigit() and height.isascii() and height.isdigit()):
         raise InputError(f"--size {size}: expected width x height, such as 1280x720.")
-    pixels = int(width), int(height)
-    options = {"path": path, "view": view, "background": background}
-    print(film(scene, out, size=pixels, fps=fps, seconds=seconds, progress=Terminal(), **options))
+    made = film(
+        scene,
+        out,
+        path=path,
+        view=view,
+        size=(int(width), int(height)),
+        fps=fps,
+        seconds=seconds,
+        background=background,
+        progress=Terminal(),
+    )
+    print(made)
     return 0
 
 

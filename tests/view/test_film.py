@@ -23,6 +23,15 @@ from firstlight.view.paths import Flight, read_flight
 from tests.view.conftest import CENTER, Example
 from tests.view.test_opening import write_run
 
+PLAIN: dict[str, Any] = {
+    "position": [0, 0, 0],
+    "rotation": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    "fx": 1,
+    "fy": 1,
+    "width": 2,
+    "height": 2,
+}
+
 
 def test_orbit_goes_once_around_what_is_seen(example: Example) -> None:
     frame = frame_scene(example.gaussians, example.capture)
@@ -71,7 +80,9 @@ def test_key_files_say_the_same(tmp_path: Path, example: Example) -> None:
     other = read_flight(tmp_path / "cameras.json")
     for name in ("positions", "rotations", "fovs"):
         np.testing.assert_allclose(getattr(other, name), getattr(poses, name), atol=1e-5)
-    (tmp_path / "views.json").write_text(json.dumps(["0,0,-5,0,0,0,0,-1,0,60", "http://x/#view=1,0,-5,0,0,0,0,-1,0,60"]))
+    (tmp_path / "views.json").write_text(
+        json.dumps(["0,0,-5,0,0,0,0,-1,0,60", "http://x/#view=1,0,-5,0,0,0,0,-1,0,60"])
+    )
     views = read_flight(tmp_path / "views.json")
     np.testing.assert_allclose(views.positions, [[0, 0, -5], [1, 0, -5]])
     np.testing.assert_allclose(views.rotations[0], np.eye(3), atol=1e-6)
@@ -82,9 +93,11 @@ def test_key_files_say_the_same(tmp_path: Path, example: Example) -> None:
     "content",
     [
         "", "7", "{}", "[]", "[7]", "[[]]", '[{"viewmat": 1}]', '["nowhere"]', '{"photos": 7}', "[" * 100_000,
-        '[{"viewmat": [[1,0,0,0],[0,1,0,0],[0,0,1,0],[0,0,0,1]], "K": [[0,0,1],[0,1,1],[0,0,1]], "width": 2, "height": 2}]',
-        '[{"position": [0,0,0], "rotation": [[1,0,0],[0,1,0],[0,0,2]], "fx": 1, "fy": 1, "width": 2, "height": 2}]',
-        '[{"position": [0,0,NaN], "rotation": [[1,0,0],[0,1,0],[0,0,1]], "fx": 1, "fy": 1, "width": 2, "height": 2}]',
+        json.dumps([PLAIN | {"fx": 0}]),
+        json.dumps([PLAIN | {"position": [0, 0, math.nan]}]),
+        json.dumps([PLAIN | {"rotation": [[1, 0, 0], [0, 1, 0], [0, 0, 2]]}]),
+        json.dumps([PLAIN | {"width": -2}]),
+        json.dumps([PLAIN | {"position": [0, 0]}]), json.dumps([{"viewmat": [[1, 0], [0, 1]]} | PLAIN]),
     ],
 )  # fmt: skip
 def test_files_without_usable_cameras(tmp_path: Path, content: str) -> None:

@@ -13,7 +13,9 @@ from firstlight.view.links import look_from, read_view, write_view
 VIEW = Viewpoint(np.array([1.5, -2, 3e-4]), np.array([0.0, 0, 5]), np.array([0.0, -1, 0]), 1.0, 0.8)
 
 
-@pytest.mark.parametrize("wrap", ["{}", "file:///somewhere/page.html#view={}", "http://127.0.0.1:8080/#a=1&view={}&b"])
+@pytest.mark.parametrize(
+    "wrap", ["{}", "file:///somewhere/page.html#view={}", "http://127.0.0.1:8080/#a=1&view={}&b"]
+)
 def test_round_trip(wrap: str) -> None:
     view = read_view(wrap.format(write_view(VIEW)))
     np.testing.assert_allclose(view.position, VIEW.position, rtol=1e-6)
@@ -26,7 +28,7 @@ def test_round_trip(wrap: str) -> None:
     "text",
     [
         "", "1,2,3", "a,b,c,d,e,f,g,h,i,j", "0,0,0,0,0,0,0,-1,0,60", "0,0,0,0,0,1,0,0,0,60",
-        "0,0,0,0,0,1,0,-1,0,180", "0,0,0,0,0,1,0,-1,0,0", "nan,0,0,0,0,1,0,-1,0,60", "0,0,0,0,0,1,0,-1,0,60,7",
+        "0,0,0,0,0,1,0,-1,0,180", "0,0,0,0,0,1,0,-1,0,0", "nan,0,0,0,0,1,0,-1,0,60", "1,2,3,4,5,6,7,8,9,60,7",
     ],
 )  # fmt: skip
 def test_what_is_no_view(text: str) -> None:

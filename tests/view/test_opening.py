@@ -6,10 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from firstlight.errors import InputError
-from firstlight.view import Viewer, open_scene
+from firstlight.scene import Similarity
+from firstlight.view import open_scene
+from firstlight.view.opening import open_stage
+from firstlight.view.stage import Stage
+from tests.scenes import random_rotation
 from tests.view.conftest import Example
 
 
@@ -35,16 +40,19 @@ def write_run(folder: Path, example: Example, **about: Any) -> Path:
     return folder
 
 
-def shown(viewer: Viewer) -> int:
-    return len(viewer._page.splats_node.centers)
+def count(stage: Stage) -> int:
+    (exhibit,) = stage.exhibits
+    assert exhibit.gaussians is not None
+    return len(exhibit.gaussians)
 
 
 def test_scene_file(tmp_path: Path, example: Example) -> None:
     path = tmp_path / "some.ply"
     example.gaussians.save(path)
+    stage = open_stage(path)
+    assert count(stage) == 360 and stage.photos == [] and stage.exhibits[0].title == "some.ply"
     with open_scene(path, port=0) as viewer:
-        assert shown(viewer) == 360
-        assert viewer._page.frusta == {}
+        assert viewer.url
 
 
 def test_run_brings_cameras_photos_and_numbers(tmp_path: Path, example: Example) -> None:
@@ -54,27 +62,22 @@ def test_run_brings_cameras_photos_and_numbers(tmp_path: Path, example: Example)
     for i in range(4):
         Image.fromarray(texture + 60 * np.uint8(i)).save(photos / f"{i}.jpg")
     summary = {"psnr": 27.126, "ssim": 0.91, "measured_on": "held-out photos"}
-    run = write_run(tmp_path / "run", example, photos=str(photos), summary=summary)
-    with open_scene(run, port=0) as viewer:
-        assert viewer._page.panel.text.replace("\\", "") == (
-            "360 Gaussians  \nPSNR 27.13 dB, SSIM 0.910 on held-out photos"
-        )
-        capture = viewer._page.capture
-        assert capture is not None
-        assert [photo.name for photo in capture.photos] == ["0.jpg", "1.jpg", "3.jpg"]
-        cameras = example.capture.cameras
-        assert capture.cameras is not None and cameras is not None
-        np.testing.assert_array_equal(capture.cameras.viewmats[2], cameras.viewmats[3])
-        assert 180 < capture.photos[2].decode().rgb.mean() < 240
+    stage = open_stage(write_run(tmp_path / "run", example, photos=str(photos), summary=summary))
+    assert stage.exhibits[0].text == "PSNR 27.13 dB, SSIM 0.910 on held-out photos"
+    capture = stage.capture
+    assert capture is not None
+    assert [photo.name for photo in capture.photos] == ["0.jpg", "1.jpg", "3.jpg"]
+    cameras = example.capture.cameras
+    assert capture.cameras is not None and cameras is not None
+    np.testing.assert_array_equal(capture.cameras.viewmats[2], cameras.viewmats[3])
+    assert 180 < capture.photos[2].decode().rgb.mean() < 240
 
 
 def test_run_whose_photos_are_gone(tmp_path: Path, example: Example) -> None:
-    run = write_run(tmp_path / "run", example, photos=str(tmp_path / "gone"))
-    with open_scene(run, port=0) as viewer:
-        assert len(viewer._page.frusta) == 3
-        assert viewer._page.capture is not None
-        with pytest.raises(InputError, match=r"0\.jpg"):
-            viewer._page.capture.photos[0].decode()
+    stage = open_stage(write_run(tmp_path / "run", example, photos=str(tmp_path / "gone")))
+    assert len(stage.photos) == 3 and stage.capture is not None
+    with pytest.raises(InputError, match=r"0\.jpg"):
+        stage.capture.photos[0].decode()
 
 
 @pytest.mark.parametrize("damaged", ["run.json", "poses.json"])
@@ -86,17 +89,16 @@ def test_run_with_damaged_words_is_still_shown(
 ) -> None:
     run = write_run(tmp_path / "run", example)
     (run / damaged).write_bytes(content.encode("latin-1"))
-    with open_scene(run, port=0) as viewer:
-        assert shown(viewer) == 360
-        assert (viewer._page.capture is None) == (damaged == "poses.json")
+    stage = open_stage(run)
+    assert count(stage) == 360
+    assert (stage.capture is None) == (damaged == "poses.json")
 
 
 def test_run_without_words_is_still_shown(tmp_path: Path, example: Example) -> None:
     run = write_run(tmp_path / "run", example)
     (run / "run.json").unlink()
     (run / "poses.json").unlink()
-    with open_scene(run, port=0) as viewer:
-        assert shown(viewer) == 360
+    assert count(open_stage(run)) == 360
 
 
 def test_poses_that_are_no_numbers(tmp_path: Path, example: Example) -> None:
@@ -104,8 +106,31 @@ def test_poses_that_are_no_numbers(tmp_path: Path, example: Example) -> None:
     poses = json.loads((run / "poses.json").read_text())
     poses["photos"][0]["viewmat"][0][0] = float("nan")
     (run / "poses.json").write_text(json.dumps(poses))
-    with open_scene(run, port=0) as viewer:
-        assert shown(viewer) == 360
+    assert count(open_stage(run)) == 360
+
+
+def test_runs_of_the_same_photos_are_brought_into_one_frame(tmp_path: Path, example: Example) -> None:
+    """Every structure from motion chooses its own origin, directions and scale."""
+    move = Similarity(3.0, random_rotation(1), torch.tensor([5.0, -1, 2]).double())
+    moved = Example(example.gaussians.transform(move), example.capture.transform(move), [])
+    first, second = write_run(tmp_path / "a", example), write_run(tmp_path / "b", moved)
+    stage = open_stage(first, second)
+    assert [exhibit.title for exhibit in stage.exhibits] == ["a", "b"]
+    a, b = (exhibit.gaussians for exhibit in stage.exhibits)
+    assert a is not None and b is not None
+    torch.testing.assert_close(b.means, a.means, atol=1e-3, rtol=0)
+    torch.testing.assert_close(b.scales, a.scales, atol=1e-4, rtol=0)
+
+
+def test_other_scenes_stay_where_they_are(tmp_path: Path, example: Example) -> None:
+    run = write_run(tmp_path / "run", example)
+    other = tmp_path / "other.ply"
+    example.gaussians.save(other)
+    stage = open_stage(other, run)
+    assert stage.capture is not None and len(stage.photos) == 3  # the run's, though it comes second
+    a, b = (exhibit.gaussians for exhibit in stage.exhibits)
+    assert a is not None and b is not None
+    torch.testing.assert_close(a.means, b.means)
 
 
 def test_nothing_to_show_is_refused(tmp_path: Path) -> None:

@@ -1,185 +1,263 @@
-"""The page in a real browser."""
+"""The page in a real Chromium, from its server. Long visits, because it is the loading that takes time."""
 
 from __future__ import annotations
 
 import io
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
 
-from firstlight.render import render_camera
-from firstlight.scene import Cameras
+from firstlight.scene import Gaussians
 from firstlight.view import Viewer
+from firstlight.view.stage import Exhibit, Stage
 from tests.browser import watch_requests
+from tests.scenes import random_gaussians
 from tests.view.conftest import CENTER, Example, blob
-
-WIDTH, HEIGHT = 900, 450  # small: a page in software costs seconds
-FREE = 620  # columns that the panel on the right does not cover
-Pixels = npt.NDArray[np.int16]  # [h, w, 3]
+from tests.view.pages import (
+    BLUE,
+    GREEN,
+    PICTURE,
+    RED,
+    Pixels,
+    decibels,
+    look,
+    place,
+    rasterised,
+    settle,
+    settled_look,
+    share_of,
+    spot,
+    visit,
+    wait_for,
+)
 
 pytestmark = pytest.mark.browser
 
 
-def look(page: Any) -> Pixels:
-    """What is in the free part of the window now."""
-    return np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB")).astype(np.int16)[:, :FREE]
-
-
-def wait_for(page: Any, seen: Callable[[Pixels], bool], seconds: float = 120) -> Pixels:
-    """Look until ``seen``; software rendering has no fixed pace."""
-    end = time.monotonic() + seconds
-    while True:
-        pixels = look(page)
-        if seen(pixels):
-            return pixels
-        if time.monotonic() > end:
-            pytest.fail("did not come into sight")
-        page.wait_for_timeout(100)
-
-
-def wait_until_still(page: Any) -> Pixels:
-    """Look until nothing has moved for a while."""
-    before = look(page)
-    for _ in range(100):
-        page.wait_for_timeout(400)
-        now = look(page)
-        if np.abs(now - before).max() <= 2:
-            return now
-        before = now
-    pytest.fail("the picture does not come to rest")
-
-
-def share(pixels: Pixels, rgb: tuple[int, int, int]) -> float:
-    """Which part of the pixels has nearly this colour."""
-    return float(alike(pixels, rgb).mean())
-
-
-def alike(pixels: Pixels, rgb: tuple[int, int, int]) -> npt.NDArray[np.bool_]:
-    return np.asarray(np.abs(pixels - np.array(rgb)).max(-1) < 60)
-
-
-def place(pixels: Pixels, rgb: tuple[int, int, int]) -> tuple[float, float]:
-    """Mean column and row, in the window, of the pixels with nearly this colour."""
-    rows, columns = np.nonzero(alike(pixels, rgb))
-    return float(columns.mean()), float(rows.mean())
-
-
-RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
-YELLOW, MAGENTA, WHITE = (255, 255, 0), (255, 0, 255), (255, 255, 255)
-
-
-def visit(page: Any, viewer: Viewer) -> None:
-    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
-    page.goto(viewer.url)
-    # The notice that rendering is done in software would be in the picture.
-    page.add_style_tag(content=".mantine-Notifications-root { display: none }")
-
-
-def first_camera(example: Example) -> Cameras:
-    """The first camera with its picture as high as the window, and as wide."""
-    cameras = example.capture.cameras
-    assert cameras is not None
-    camera = cameras.select([0]).resized(torch.tensor([HEIGHT * 640 // 480]), torch.tensor([HEIGHT]))
-    camera.Ks[:, 0, 2], camera.width[:] = WIDTH / 2, WIDTH
-    return camera
+def shaded(example: Example) -> Gaussians:
+    """The heaps, elongated, turned and with colours that depend on the direction of view."""
+    scene = example.gaussians.with_degree(3)
+    odd = random_gaussians(len(scene))
+    scene.sh[:, 1:] = 0.5 * odd.sh[:, 1:]
+    return Gaussians(
+        scene.means, odd.quats, scene.log_scales + 0.7 * odd.log_scales, odd.logit_opacities + 2, scene.sh
+    )
 
 
 def test_visit(browser_page: Any, example: Example) -> None:
-    """One long visit rather than many: it is the loading that takes time."""
-    outside = watch_requests(browser_page)
-    with Viewer(example.gaussians, example.capture, port=0) as viewer:
-        visit(browser_page, viewer)
-        first = see_what_the_rasteriser_renders(browser_page, example)
-        drag_and_walk(browser_page, first)
-        visit_the_cameras(browser_page, viewer, example)
-        hide_and_show(browser_page)
-    assert outside == []
+    page, outside = browser_page, watch_requests(browser_page)
+    gaussians = shaded(example)
+    with Viewer(gaussians, example.capture, port=0) as viewer:
+        complaints = visit(page, viewer.url)
+        first = settled_look(page)
+        # Red is on the left, blue on the right, green above: nothing is mirrored or upside down.
+        red, green, blue = (place(first, colour) for colour in (RED, GREEN, BLUE))
+        assert red[0] < green[0] < blue[0] and green[1] < min(red[1], blue[1])
+        assert decibels(first, rasterised(page, gaussians)) > 30
+        drag_and_walk(page, first, gaussians)
+        stand_where_photos_were_taken(page, example)
+        follow_a_link(page, viewer.url)
+        show_and_hide(page)
+        crop(page)
+        measure(page)
+        take_a_picture(page, gaussians)
+    assert outside == [] and complaints == []
 
 
-def see_what_the_rasteriser_renders(page: Any, example: Example) -> Pixels:
-    wait_for(page, lambda pixels: share(pixels, RED) > 0.01 and share(pixels, BLUE) > 0.01)
-    pixels = wait_until_still(page)
-    # Red is on the left, blue on the right, green above: nothing is mirrored or upside down.
-    red, green, blue = (place(pixels, colour) for colour in (RED, GREEN, BLUE))
-    assert red[0] < green[0] < blue[0]
-    assert green[1] < min(red[1], blue[1])
-
-    with torch.no_grad():
-        rendered = render_camera(example.gaussians, first_camera(example))[0]
-    expected = 255 * rendered.clamp(0, 1).numpy()[:, :FREE]
-    assert 10 * np.log10(255**2 / np.mean((pixels - expected) ** 2)) > 25
-    return pixels
-
-
-def drag_and_walk(page: Any, first: Pixels) -> None:
-    page.mouse.move(300, 400)
+def drag_and_walk(page: Any, first: Pixels, gaussians: Gaussians) -> None:
+    page.mouse.move(100, 250)
     page.mouse.down()
-    page.mouse.move(380, 400, steps=4)
+    page.mouse.move(150, 250, steps=4)
     page.mouse.up()
-    orbited = wait_until_still(page)
-    assert place(orbited, RED)[0] > place(first, RED)[0] + 15  # the scene follows the hand
+    orbited = settled_look(page)
+    assert view_of(page)[0][0] < CENTER[0] - 1  # the scene follows the hand: the eye goes the other way
+    assert np.abs(orbited - first).mean() > 0.5
+    assert decibels(orbited, rasterised(page, gaussians)) > 30  # the harmonics from here, the order from here
 
     page.get_by_role("button", name="Reset view").click()
-    wait_for(page, lambda pixels: bool(np.abs(pixels - first).mean() < 2))
+    assert np.abs(settled_look(page) - first).max() <= 2
 
+    page.mouse.click(5, 5)
     page.keyboard.down("s")  # backwards, which however slow the browser is cannot go past the scene
-    wait_for(page, lambda pixels: 1e-4 < share(pixels, RED) < 0.8 * share(first, RED))
+    wait_for(page, lambda pixels: 1e-4 < share_of(pixels, RED) < 0.8 * share_of(first, RED))
     page.keyboard.up("s")
+    page.mouse.move(100, 250)
+    far = settled_look(page)
+    page.mouse.wheel(0, -300)
+    wait_for(page, lambda pixels: share_of(pixels, RED) > 1.1 * share_of(far, RED))
 
 
-def visit_the_cameras(page: Any, viewer: Viewer, example: Example) -> None:
+def view_of(page: Any) -> tuple[list[float], list[float]]:
+    """Position and target of the eye, scene units."""
+    numbers = [float(number) for number in page.evaluate("() => firstlight.viewText()").split(",")]
+    return numbers[:3], numbers[3:6]
+
+
+def stand_where_photos_were_taken(page: Any, example: Example) -> None:
+    cameras = example.capture.cameras
+    assert cameras is not None
+    page.get_by_label("Go to").select_option(label="2.jpg")
+    settle(page)
+    position, target = view_of(page)
+    np.testing.assert_allclose(position, cameras.centers[2], atol=1e-3)
+    np.testing.assert_allclose(target, CENTER, atol=0.3)
+    page.wait_for_function("() => document.querySelector('#photo').naturalWidth === 480")
+    assert example.decoded == ["2.jpg"]
+
     page.get_by_role("button", name="Reset view").click()
-    page.mouse.move(300, 400)
-    for _ in range(12):
-        page.mouse.wheel(0, 200)  # away, until the other cameras come into view
-    wait_for(page, lambda pixels: share(pixels, YELLOW) > 5e-4)
-    shown = wait_until_still(page)
-    assert place(shown, YELLOW)[1] < place(shown, MAGENTA)[1]  # upright
+    page.get_by_label("Cameras", exact=True).check()
+    for _ in range(4):
+        page.mouse.move(200, 150)
+        page.mouse.wheel(0, 300)
+    page.wait_for_function("() => firstlight.panes[0].view.distance > 13")  # e^0.3 times as far each
+    settle(page)
+    x, y, depth = page.evaluate(
+        "() => firstlight.panes[0].view.project(firstlight.state.cameras[3].position,"
+        "...firstlight.panes[0].size)"
+    )
+    assert depth > 0
+    page.mouse.click(x, y)
+    settle(page)
+    np.testing.assert_allclose(view_of(page)[0], cameras.centers[3], atol=1e-3)
+    page.get_by_label("Cameras", exact=True).uncheck()
 
-    rows, columns = np.nonzero(alike(shown, YELLOW))
-    left = columns < place(shown, GREEN)[0] - 30
-    page.mouse.click(float(np.median(columns[left])), float(np.median(rows[left])))
-    # The eye is where the second photo was taken, and that photo is out of the way.
-    wait_for(page, lambda pixels: share(pixels, GREEN) > 2 * share(shown, GREEN))
-    wait_until_still(page)
-    (client,) = viewer._server.get_clients().values()
-    cameras, frame = example.capture.cameras, viewer._page.frame
-    assert cameras is not None and frame is not None
-    np.testing.assert_allclose(client.camera.position, frame.place(cameras.centers)[1], atol=1e-3)
-    np.testing.assert_allclose(client.camera.look_at, frame.place(torch.tensor([CENTER]))[0], atol=0.2)
+    page.get_by_label("Place on the captured path").fill("2")
+    np.testing.assert_allclose(view_of(page)[0], cameras.centers[2], atol=1e-3)
+    page.get_by_role("button", name="Fly along").click()
+    page.wait_for_function("() => firstlight.flight.t === 3 && !firstlight.flight.on", timeout=240_000)
+    np.testing.assert_allclose(view_of(page)[0], cameras.centers[3], atol=1e-3)
 
 
-def hide_and_show(page: Any) -> None:
+def follow_a_link(page: Any, url: str) -> None:
+    page.evaluate("() => { location.hash = 'view=3,-2,2.5,3,-2,7,0,-1,0,70' }")
+    page.wait_for_function("() => firstlight.viewText() === '3,-2,2.5,3,-2,7,0,-1,0,70'")
+    before = settled_look(page)
+    page.get_by_role("button", name="Copy link").click()
+    link = page.get_by_label("View link").input_value()
+    assert link == f"{url}/#view=3,-2,2.5,3,-2,7,0,-1,0,70"
+    page.reload()
+    assert np.abs(settled_look(page) - before).max() <= 2
+    page.evaluate("() => { location.hash = 'view=nowhere' }")
     page.get_by_role("button", name="Reset view").click()
-    page.mouse.move(300, 400)
-    for _ in range(12):
-        page.mouse.wheel(0, 200)
-    wait_for(page, lambda pixels: share(pixels, YELLOW) > 5e-4)
-    page.get_by_label("Cameras", exact=True).click()
-    wait_for(page, lambda pixels: share(pixels, YELLOW) == 0 and share(pixels, RED) > 1e-3)
-    page.get_by_label("Splats", exact=True).click()
-    wait_for(page, lambda pixels: share(pixels, RED) == 0)
-    page.get_by_label("Points", exact=True).click()
-    wait_for(page, lambda pixels: share(pixels, WHITE) > 1e-4)
+    settle(page)
+
+
+def show_and_hide(page: Any) -> None:
+    whole = settled_look(page)
+    page.get_by_label("Splats", exact=True).uncheck()
+    page.wait_for_function("() => !firstlight.panes[0].dirty")
+    wait_for(page, lambda pixels: bool((pixels == 0).all()))
+    page.get_by_label("Points", exact=True).check()
+    wait_for(page, lambda pixels: share_of(pixels, (255, 255, 255)) > 1e-3)
+    page.get_by_label("Points", exact=True).uncheck()
+    page.get_by_label("Splats", exact=True).check()
+    for slider, hidden in (
+        ("Opacity from", "0.9"),
+        ("Smallest", "0.8"),
+        ("Largest", "0.3"),
+        ("Draw at", "0.2"),
+    ):
+        control = page.get_by_label(slider, exact=True)
+        usual = control.input_value()
+        control.fill(hidden)
+        assert 0 < settled_look(page).sum() < 0.8 * whole.sum(), slider
+        control.fill(usual)
+    assert np.abs(settled_look(page) - whole).max() <= 2
+    page.get_by_label("Background").fill("#0000ff")
+    assert share_of(settled_look(page), BLUE) > 0.3
+    page.get_by_label("Background").fill("#000000")
+
+
+def crop(page: Any) -> None:
+    page.get_by_text("Crop", exact=True).click()
+    page.get_by_label("Hide what is outside the box").check()
+    page.get_by_label("X from").fill("0.5")  # red is on the left
+    half = settled_look(page)
+    assert share_of(half, RED) == 0 and share_of(half, BLUE) > 5e-4
+    low_x = float(page.locator("#crop-box").inner_text().split(",")[0])
+    assert low_x == pytest.approx(CENTER[0], abs=0.3)
+
+
+def measure(page: Any) -> None:
+    page.get_by_label("Hide what is outside the box").uncheck()
+    page.get_by_text("Measure", exact=True).click()
+    page.get_by_label("Click two points").check()
+    shown = settled_look(page)
+    page.mouse.click(*spot(shown, RED))
+    page.get_by_text("Click the other end.").wait_for()
+    page.mouse.click(*spot(shown, BLUE))
+    page.wait_for_function("() => firstlight.distance !== null")
+    assert page.evaluate("() => firstlight.distance") == pytest.approx(3, abs=0.5)  # from heap to heap
+    assert "scene units" in page.locator("#distance").inner_text()
+    page.mouse.click(5, 5)
+    page.get_by_text("Nothing solid there.").wait_for()
+    page.get_by_label("Click two points").uncheck()
+    settle(page)
+
+
+def take_a_picture(page: Any, gaussians: Gaussians) -> None:
+    page.get_by_label("Opacity from", exact=True).fill("0.5")
+    settle(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save picture").click()
+    saved = np.asarray(Image.open(io.BytesIO(download.value.path().read_bytes())).convert("RGB"))
+    expected = rasterised(page, gaussians.select(gaussians.opacities >= 0.5))
+    assert np.abs(saved.astype(int) - expected).max() <= 1
+    assert decibels(look(page), saved) > 30
+
+
+def test_two_scenes_share_one_eye(browser_page: Any, example: Example) -> None:
+    page = browser_page
+    red = example.gaussians.select(torch.arange(120))
+    stage = Stage([Exhibit(example.gaussians, "all"), Exhibit(red, "red alone")], example.capture)
+    with Viewer.of(stage, port=0) as viewer:
+        visit(page, viewer.url)
+        settle(page)
+        half = PICTURE // 2
+
+        def left(pixels: Pixels) -> Pixels:
+            return pixels[:, : half - 5]
+
+        def right(pixels: Pixels) -> Pixels:
+            return pixels[:, half + 5 :]
+
+        page.get_by_label("Scene 2").get_by_text("red alone").wait_for()
+        shown = look(page)
+        assert share_of(left(shown), BLUE) > 0.003 and share_of(right(shown), BLUE) == 0
+        before = place(left(shown), RED), place(right(shown), RED)
+
+        def drag() -> Pixels:
+            page.mouse.move(half + 60, 250)
+            page.mouse.down(button="right")
+            page.mouse.move(half + 100, 250, steps=4)
+            page.mouse.up(button="right")
+            return settled_look(page)
+
+        moved = drag()
+        shift = [place(part(moved), RED)[0] - was[0] for part, was in zip((left, right), before, strict=True)]
+        assert shift[0] > 5 and shift[0] == pytest.approx(shift[1], abs=8)
+        page.get_by_label("Move together").uncheck()
+        again = drag()
+        assert np.abs(left(again) - left(moved)).max() <= 2
+        assert place(right(again), RED)[0] > place(right(moved), RED)[0] + 3
 
 
 def test_scene_appears_while_it_trains(browser_page: Any, example: Example) -> None:
     with Viewer(port=0) as viewer:
-        visit(browser_page, viewer)
+        complaints = visit(browser_page, viewer.url)
         browser_page.get_by_text("Waiting for the first Gaussians").wait_for()
         viewer.show_capture(example.capture)
         viewer.update(blob((-1.5, 0, 0), (1, 0, 0), 20), "step 1")
-        few = wait_for(browser_page, lambda pixels: share(pixels, RED) > 1e-3)
+        few = wait_for(browser_page, lambda pixels: share_of(pixels, RED) > 1e-3)
         browser_page.get_by_text("step 1").wait_for()
         viewer.update(example.gaussians, "step 2")
         wait_for(
-            browser_page,
-            lambda pixels: share(pixels, BLUE) > 0.01 and share(pixels, RED) > share(few, RED),
+            browser_page, lambda now: share_of(now, BLUE) > 0.005 and share_of(now, RED) > share_of(few, RED)
         )
         browser_page.get_by_text("step 2").wait_for()
+        assert complaints == []
+    browser_page.get_by_text("firstlight has ended").wait_for()  # the server is closed now
+    assert share_of(look(browser_page), BLUE) > 0.005  # what is seen stays

@@ -80,7 +80,10 @@ def read_colour(text: str) -> tuple[float, float, float]:
 
 def write_video(frames: Iterable[Pixels], path: Path, fps: int) -> None:
     """H.264 at ``path``; what stood there stays until the film is whole. Frames [H, W, 3] of even sizes."""
-    with atomic_write(path) as temporary, av.open(str(temporary), "w", options={"movflags": "faststart"}) as container:
+    with (
+        atomic_write(path) as temporary,
+        av.open(str(temporary), "w", options={"movflags": "faststart"}) as container,
+    ):
         stream: Any = None
         for pixels in frames:
             if stream is None:

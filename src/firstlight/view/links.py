@@ -32,8 +32,8 @@ def read_view(text: str) -> Viewpoint:
         if (position != target).any() and up.any():
             return Viewpoint(position, target, up / np.linalg.norm(up), fov, fov)
     raise InputError(
-        f"{text[:80]!r}: not a view. Expected ten numbers with commas between: position, target, up direction "
-        "and vertical field of view in degrees, as 'Copy view' on the page of 'firstlight view' gives them."
+        f"{text[:80]!r}: not a view. Expected ten numbers and commas: position, target, up direction "
+        "and vertical field of view in degrees. 'Copy view' on the page of 'firstlight view' gives them."
     )
 
 
@@ -57,5 +57,7 @@ def look_from(viewpoint: Viewpoint, width: int, height: int) -> Cameras:
     )
 
 
-def _unit(vector: np.ndarray[tuple[int], np.dtype[np.float64]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _unit(
+    vector: np.ndarray[tuple[int], np.dtype[np.float64]],
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     return vector / np.linalg.norm(vector)

@@ -52,8 +52,8 @@ def _open(path: Path) -> tuple[Exhibit, Capture | None]:
     if not scene.exists():
         if path.is_dir() and not (path / "meta.json").exists():
             raise InputError(
-                f"{path}: has no scene.ply. Give a run folder that 'firstlight fit' has finished (one that was "
-                "stopped goes on with --resume), or a scene file."
+                f"{path}: has no scene.ply. Give a run folder that 'firstlight fit' has finished (one that "
+                "was stopped goes on with --resume), or a scene file."
             )
         return Exhibit(Gaussians.load(path), title), None
     about = _read_json(path / "run.json")
@@ -62,7 +62,7 @@ def _open(path: Path) -> tuple[Exhibit, Capture | None]:
 
 
 def _between(own: Capture, common: Capture) -> Similarity | None:
-    """Onto the frame of ``common``, by photos of the same names; None where the frames are one, or cannot tell."""
+    """Onto the frame of ``common``, by photos of the same names; None where there is nothing to do."""
     places = {photo.name: i for i, photo in enumerate(common.photos)}
     pairs = [(i, places[photo.name]) for i, photo in enumerate(own.photos) if photo.name in places]
     if own.cameras is None or common.cameras is None or len(pairs) < 3:

@@ -85,7 +85,9 @@ def pack(gaussians: Gaussians, frame: Frame, sh_bits: int = 8) -> Packed:
     scene = scene.select(scene.finite())
     scene.log_scales = scene.log_scales + math.log(frame.to_page.scale)
     scene = scene.select(torch.from_numpy(_order(scene)))
-    return Packed(scene, {"count": len(scene), "degree": scene.degree, "chunk": CHUNK} | _ranges(scene), sh_bits)
+    return Packed(
+        scene, {"count": len(scene), "degree": scene.degree, "chunk": CHUNK} | _ranges(scene), sh_bits
+    )
 
 
 def _order(scene: Gaussians) -> npt.NDArray[np.int64]:
@@ -126,26 +128,31 @@ def _fold(positions: Floats) -> npt.NDArray[np.float64]:
 
 def _levels(values: Floats, low: float, high: float) -> Bytes:
     """[low, high] → 0 … 255, rounded and clamped."""
-    return np.rint((values - low) * (255 / max(high - low, 1e-12))).clip(0, 255).astype(np.uint8)
+    levels: Bytes = np.rint((values - low) * (255 / max(high - low, 1e-12))).clip(0, 255).astype(np.uint8)
+    return levels
 
 
 def _smallest_three(quats: Floats) -> npt.NDArray[np.uint32]:
     """Quaternions [n, 4] w first → the index of the largest part, then the others in 10 bits each [n]."""
     lengths = np.linalg.norm(quats, axis=1, keepdims=True)
-    unit = np.where(lengths > 0, quats / np.maximum(lengths, 1e-30), np.float32([1, 0, 0, 0]))
+    unit = np.where(lengths > 0, quats / np.maximum(lengths, 1e-30), np.array([1, 0, 0, 0], np.float32))
     largest = np.abs(unit).argmax(1)
     unit *= np.where(np.take_along_axis(unit, largest[:, None], 1) < 0, -1, 1)
     others = unit[np.arange(4) != largest[:, None]].reshape(-1, 3)
     levels = np.rint((others * np.sqrt(0.5) + 0.5) * 1023).clip(0, 1023).astype(np.uint32)
-    word: npt.NDArray[np.uint32] = largest.astype(np.uint32) << 30
-    return word | levels[:, 0] << 20 | levels[:, 1] << 10 | levels[:, 2]
+    words: npt.NDArray[np.uint32] = largest.astype(np.uint32) << 30
+    for part, shift in enumerate((20, 10, 0)):
+        words |= levels[:, part] << shift
+    return words
 
 
 def _morton(positions: Floats) -> npt.NDArray[np.uint64]:
     """Where each position [n, 3] comes along a curve through 2^21 cells a side."""
     folded = _fold(positions)
     low = folded.min(0, initial=0)
-    cells = ((folded - low) / max(float(np.ptp(folded)) if len(folded) else 1.0, 1e-12) * 0x1FFFFF).astype(np.uint64)
+    cells = ((folded - low) / max(float(np.ptp(folded)) if len(folded) else 1.0, 1e-12) * 0x1FFFFF).astype(
+        np.uint64
+    )
     curve = np.zeros(len(cells), np.uint64)
     for axis in range(3):
         bits = cells[:, axis]

@@ -39,10 +39,16 @@ class Flight:
         keys = np.arange(len(self), dtype=np.float64)
         times = np.linspace(0, len(self) - 1, count)
         if len(self) == 1:
-            positions, fovs, along = self.positions.repeat(count, 0), self.fovs.repeat(count, 0), turns[[0] * count]
+            positions, fovs, along = (
+                self.positions.repeat(count, 0),
+                self.fovs.repeat(count, 0),
+                turns[[0] * count],
+            )
         else:
             # Monotone between keys: a camera that stands still does not swing out before it.
-            positions, fovs = (PchipInterpolator(keys, values)(times) for values in (self.positions, self.fovs))
+            positions, fovs = (
+                PchipInterpolator(keys, values)(times) for values in (self.positions, self.fovs)
+            )
             along = RotationSpline(keys, turns)(times)
         viewmats = np.tile(np.eye(4), (count, 1, 1))
         viewmats[:, :3, :3] = along.as_matrix()
@@ -67,15 +73,22 @@ class Flight:
         """Once around what lies in the middle of the first view, upright; the last key is the first again."""
         first = _in_scene(frame)
         arm = first.position - first.target
-        around = [Rotation.from_rotvec(first.up * angle).apply(arm) for angle in np.linspace(0, 2 * math.pi, keys + 1)]
+        around = [
+            Rotation.from_rotvec(first.up * angle).apply(arm)
+            for angle in np.linspace(0, 2 * math.pi, keys + 1)
+        ]
         eyes = [look_from(Viewpoint(first.target + a, first.target, first.up, 1, 1), 2, 2) for a in around]
         rotations = np.stack([eye.rotations[0].double().numpy() for eye in eyes])
-        return Flight(first.target + np.stack(around), rotations, np.tile([first.fov_x, first.fov_y], (keys + 1, 1)))
+        return Flight(
+            first.target + np.stack(around), rotations, np.tile([first.fov_x, first.fov_y], (keys + 1, 1))
+        )
 
 
 def _in_scene(frame: Frame) -> Viewpoint:
     back = frame.to_page.inverse()
-    position, target = (back.apply(torch.tensor(p)).numpy() for p in (frame.first.position, frame.first.target))
+    position, target = (
+        back.apply(torch.tensor(p)).numpy() for p in (frame.first.position, frame.first.target)
+    )
     return Viewpoint(position, target, frame.first.up, frame.first.fov_x, frame.first.fov_y)
 
 
@@ -106,8 +119,8 @@ def read_flight(path: Path) -> Flight:
         if isinstance(error, InputError):
             raise InputError(f"{path}: {error}") from error
         raise InputError(
-            f"{path}: a camera cannot be understood ({type(error).__name__}: {error}). Expected viewmat (4×4) and "
-            "K (3×3) with width and height, or position, rotation, fx and fy, or a view as text."
+            f"{path}: a camera cannot be understood ({type(error).__name__}: {error}). Expected viewmat "
+            "(4×4), K (3×3), width and height; or position, rotation, fx, fy and sizes; or a view as text."
         ) from error
     return Flight(*(np.stack(parts) for parts in zip(*keys, strict=True)))
 
@@ -123,7 +136,10 @@ def _key(entry: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], 
         rotation, focals = viewmat.reshape(4, 4)[:3, :3], (K.reshape(3, 3)[0, 0], K.reshape(3, 3)[1, 1])
         position = -rotation.T @ viewmat[:3, 3]
     else:
-        position, rotation = np.array(entry["position"], np.float64), np.array(entry["rotation"], np.float64).T
+        position, rotation = (
+            np.array(entry["position"], np.float64),
+            np.array(entry["rotation"], np.float64).T,
+        )
         focals = float(entry["fx"]), float(entry["fy"])
     sizes = float(entry["width"]), float(entry["height"])
     if not all(focal > 0 and size > 0 for focal, size in zip(focals, sizes, strict=True)):

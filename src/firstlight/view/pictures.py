@@ -34,7 +34,9 @@ class Kept:
     @staticmethod
     def from_plain(data: dict[str, Any]) -> Kept:
         """From the page's words; InputError when they are none."""
-        opacity, growth = (_number(data.get(name, default)) for name, default in (("opacity", 0), ("growth", 1)))
+        opacity, growth = (
+            _number(data.get(name, default)) for name, default in (("opacity", 0), ("growth", 1))
+        )
         smallest, largest = (
             None if data.get(name) is None else _number(data[name]) for name in ("smallest", "largest")
         )

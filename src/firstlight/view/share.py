@@ -42,7 +42,9 @@ def share(
     stage = open_stage(*scenes)
     if not cameras:
         stage = _without_cameras(stage)
-    packed = [pack(exhibit.gaussians, stage.frame, sh_bits) for exhibit in stage.exhibits if exhibit.gaussians]
+    packed = [
+        pack(exhibit.gaussians, stage.frame, sh_bits) for exhibit in stage.exhibits if exhibit.gaussians
+    ]
     out = Path(out)
     with atomic_write(out) as temporary, temporary.open("w", encoding="utf-8", errors="replace") as file:
         total = sum(scene.chunks for scene in packed)

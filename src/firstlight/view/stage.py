@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from scipy.spatial import cKDTree
 
-from firstlight.errors import InputError
 from firstlight.scene import Capture, Gaussians
 from firstlight.view.frame import LOOK_DISTANCE, Frame, Viewpoint, fields_of_view, frame_scene
 from firstlight.view.packing import Packed, pack
@@ -50,7 +49,9 @@ class Stage:
     def photos(self) -> list[int]:
         """Indices of the photos whose cameras are on the page: all, or evenly spaced ones."""
         count = len(self.capture) if self.capture is not None and self.capture.posed else 0
-        return sorted({round(i) for i in np.linspace(0, count - 1, min(count, MOST_CAMERAS))}) if count else []
+        return (
+            sorted({round(i) for i in np.linspace(0, count - 1, min(count, MOST_CAMERAS))}) if count else []
+        )
 
     @property
     def background(self) -> list[float]:
@@ -99,8 +100,6 @@ class Stage:
             "rows": cameras.rotations[index].double().tolist(),  # right, down, forward
             "fov": list(fields_of_view(cameras, index)),
         }
-
-
 
 
 def _view(viewpoint: Viewpoint) -> dict[str, Any]:
