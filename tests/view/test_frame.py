@@ -96,19 +96,6 @@ def test_photos_from_above_are_seen_at_a_slant(example: Example) -> None:
     assert math.degrees(math.acos(-forward @ first.up)) == pytest.approx(40, abs=1)
 
 
-def test_viewpoint_is_the_camera(example: Example) -> None:
-    frame = frame_scene(example.gaussians, example.capture)
-    cameras = example.capture.cameras
-    assert cameras is not None
-    there = frame.viewpoint(cameras, 3)
-    np.testing.assert_allclose(there.position, frame.place(cameras.centers[3:4])[0], atol=1e-5)
-    forward = there.target - there.position
-    np.testing.assert_allclose(
-        forward / np.linalg.norm(forward), cameras.viewmats[3, 2, :3].numpy(), atol=1e-5
-    )
-    np.testing.assert_allclose(there.up, -cameras.viewmats[3, 1, :3].numpy(), atol=1e-6)
-
-
 def test_without_cameras_everything_is_in_view(example: Example) -> None:
     frame = frame_scene(example.gaussians, None)
     x, y, z = (frame.place(example.gaussians.means) - frame.first.position).T

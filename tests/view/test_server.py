@@ -213,7 +213,8 @@ def port_of(viewer: Viewer) -> int:
     "path",
     [
         "/etc/passwd", "/..", "/photo/../../etc/passwd", "/photo/4", "/photo/-1", "/photo/1e9",
-        "/photo/0.jpg", "/scene/1", "/scene/0/1?version=0", "/scene/0/0?version=7", "/scene/" + "9" * 400, "/scene/²",
+        "/photo/0.jpg", "/scene/1", "/scene/0/1?version=0", "/scene/0/0?version=7",
+        "/scene/" + "9" * 400, "/scene/²",
         "/state?after=x", "/state?after=" + "9" * 30, "/?" + "a=b&" * 99, "/web/app.js",
     ],
 )  # fmt: skip

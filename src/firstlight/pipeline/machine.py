@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch", "numpy", "numba", "pycolmap", "opencv-python-headless", "pillow", "viser")
+PACKAGES = ("torch", "numpy", "numba", "pycolmap", "opencv-python-headless", "pillow")
 
 
 def machine() -> dict[str, Any]:

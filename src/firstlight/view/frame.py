@@ -15,9 +15,9 @@ from firstlight.scene import Cameras, Capture, Gaussians, Similarity
 
 Vector = npt.NDArray[np.float64]  # [3]
 
-# The page's walking speed (2 units a second), near plane (0.01) and half-precision covariances all assume a
-# scene of ordinary size, and structure from motion may return any size. So what is looked at first is put
-# at the origin, this far away.
+# The page's near plane (0.01), packing and single-precision arithmetic all assume a scene of ordinary size
+# near the origin, and structure from motion may return any. So what is looked at first is put there, this far
+# away.
 LOOK_DISTANCE = 4.0
 SAMPLE = 20_000  # positions that decide where to look; more change nothing
 FOV_WITHOUT_CAMERA = math.radians(60)
@@ -46,15 +46,6 @@ class Frame:
     def place(self, points: Tensor) -> npt.NDArray[np.float32]:
         """Scene positions [N, 3] → page positions [N, 3]."""
         return self.to_page.apply(points.detach().double().cpu()).numpy().astype(np.float32)
-
-    def viewpoint(self, cameras: Cameras, index: int) -> Viewpoint:
-        """What camera ``index`` saw, its roll too, orbiting the point on its axis nearest to the origin."""
-        rotation = cameras.rotations[index].detach().double().cpu().numpy()
-        position = self.place(cameras.centers[index : index + 1])[0].astype(np.float64)
-        down, forward = rotation[1], rotation[2]
-        distance = max(float(-position @ forward), LOOK_DISTANCE / 4)
-        fov_x, fov_y = fields_of_view(cameras, index)
-        return Viewpoint(position, position + distance * forward, -down, fov_x, fov_y)
 
 
 def fields_of_view(cameras: Cameras, index: int) -> tuple[float, float]:

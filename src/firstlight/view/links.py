@@ -14,14 +14,9 @@ from firstlight.view.frame import Viewpoint
 NUMBERS = 10
 
 
-def write_view(viewpoint: Viewpoint) -> str:
-    """``x,y,z`` of position, target and up direction, and the vertical field of view in degrees."""
-    numbers = [*viewpoint.position, *viewpoint.target, *viewpoint.up, math.degrees(viewpoint.fov_y)]
-    return ",".join(f"{float(number):.7g}" for number in numbers)
-
-
 def read_view(text: str) -> Viewpoint:
-    """What ``write_view`` or the page wrote; a whole link will do. InputError when it is no view."""
+    """Ten numbers with commas between, in scene units: position, target, up direction, and the vertical field
+    of view in degrees. A whole link to the page will do. InputError when it is no view."""
     part = text.rpartition("view=")[2].partition("&")[0].replace("%2C", ",")
     try:
         numbers = np.array([float(number) for number in part.split(",")])

@@ -19,7 +19,7 @@ class Pane {
     this.ticket = 0; // of the latest wish for an order
     this.drawn = { ticket: -1, count: -1, scale: 0 };
     this.coarse = 0.5; // share of the pixels, each way, while the eye moves
-    this.movedAt = performance.now(); // the first picture should soon be there
+    this.movedAt = -Infinity;
     this.times = { first: null, complete: null }; // milliseconds since the page was asked for
   }
 
@@ -55,9 +55,10 @@ class Pane {
     });
   }
 
-  _ordered({ order, ticket, count }) {
+  _ordered({ order, visible, ticket, count }) {
     this.order = { ticket, count };
-    this.renderer.setOrder(order);
+    if (visible) this.renderer.setOrder(order, visible);
+    else this.renderer.ordered = 0;
     this.dirty = true;
   }
 
@@ -65,7 +66,9 @@ class Pane {
   tick(now) {
     this._note(now);
     if (this.renderer.drawing) return;
-    const moving = now - this.movedAt < REST, scale = moving ? this.coarse : 1;
+    // Coarse too while chunks come in: each brings a new picture.
+    const moving = now - this.movedAt < REST || this.times.first === null || this.scene.loaded < this.scene.count;
+    const scale = moving ? this.coarse : 1;
     if (!this.dirty && this.drawn.scale === scale) return;
     if (!moving && this.scene && this.order.ticket !== this.ticket) return; // the right order is on its way
     this.dirty = false;

@@ -9,15 +9,13 @@ class Renderer {
     this.project = this._program(PROJECT_VERTEX, PROJECT_FRAGMENT);
     this.splat = this._program(SPLAT_VERTEX, SPLAT_FRAGMENT);
     this.point = this._program(POINT_VERTEX, POINT_FRAGMENT);
-    this.orderBuffer = gl.createBuffer();
-    this.splatArray = gl.createVertexArray();
-    gl.bindVertexArray(this.splatArray);
-    gl.bindBuffer(gl.ARRAY_BUFFER, this.orderBuffer);
-    gl.enableVertexAttribArray(0);
-    gl.vertexAttribIPointer(0, 1, gl.UNSIGNED_INT, 0, 0);
-    gl.vertexAttribDivisor(0, 1);
+    this.quads = gl.createVertexArray();
+    gl.bindVertexArray(this.quads);
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer());
+    const corners = Uint16Array.from({ length: 6 * LANES }, (_, k) => 4 * Math.floor(k / 6) + [0, 1, 2, 2, 1, 3][k % 6]);
+    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, corners, gl.STATIC_DRAW);
     gl.bindVertexArray(null);
-    this.instances = 0;
+    this.ordered = 0;
     this.points = 0;
     this.fence = null;
   }
@@ -28,7 +26,7 @@ class Renderer {
     for (const texture of this.textures || []) gl.deleteTexture(texture);
     if (this.target) gl.deleteFramebuffer(this.target);
     this.scene = scene;
-    this.instances = 0;
+    this.ordered = 0;
     const rows = (words) => words.length / (4 * ROW), lanes = Math.max(1, Math.ceil(scene.count / LANES));
     const limit = gl.getParameter(gl.MAX_TEXTURE_SIZE);
     if (Math.max(rows(scene.core), rows(scene.sh), lanes) > limit) {
@@ -38,7 +36,8 @@ class Renderer {
     this.sh = this._texture(ROW, rows(scene.sh));
     this.places = this._texture(LANES, lanes);
     this.shades = this._texture(LANES, lanes);
-    this.textures = [this.core, this.sh, this.places, this.shades];
+    this.order = this._texture(LANES, lanes, gl.R32UI);
+    this.textures = [this.core, this.sh, this.places, this.shades, this.order];
     this.target = gl.createFramebuffer();
     gl.bindFramebuffer(gl.FRAMEBUFFER, this.target);
     gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, this.places, 0);
@@ -54,11 +53,13 @@ class Renderer {
     if (texels) this._rows(this.sh, this.scene.sh, texels * start, texels * end);
   }
 
-  setOrder(order) {
+  /** Which Gaussians to draw: the first `count` of `order`, which fills whole rows of LANES. */
+  setOrder(order, count) {
     const gl = this.gl;
-    gl.bindBuffer(gl.ARRAY_BUFFER, this.orderBuffer);
-    gl.bufferData(gl.ARRAY_BUFFER, order, gl.DYNAMIC_DRAW);
-    this.instances = order.length;
+    gl.bindTexture(gl.TEXTURE_2D, this.order);
+    const rows = order.length / LANES;
+    gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, LANES, rows, gl.RED_INTEGER, gl.UNSIGNED_INT, order);
+    this.ordered = count;
   }
 
   /** Sparse points: positions [3 P] in page units, colours [3 P] in bytes. */
@@ -92,7 +93,7 @@ class Renderer {
     if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
     const focal = height / (2 * Math.tan(lens.fovY / 2));
     const common = { rotation: lens.rotation, eye: lens.eye, focal, near: lens.near, size: [width, height] };
-    const splats = this.scene && this.scene.loaded && this.instances && shown.splats;
+    const splats = this.scene && this.scene.loaded && this.ordered && shown.splats;
     if (splats) this._project(common, shown);
     gl.viewport(0, 0, width, height);
     gl.clearColor(...shown.background, 1);
@@ -122,9 +123,11 @@ class Renderer {
     const gl = this.gl;
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
-    this._use(this.splat, { places: this.places, shades: this.shades }, { size: common.size });
-    gl.bindVertexArray(this.splatArray);
-    gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, 4, this.instances);
+    const textures = { places: this.places, shades: this.shades, order: this.order };
+    this._use(this.splat, textures, { size: common.size, ordered: this.ordered });
+    gl.bindVertexArray(this.quads);
+    // A row of quads an instance: an instance costs far more than a quad where the processor draws.
+    gl.drawElementsInstanced(gl.TRIANGLES, 6 * LANES, gl.UNSIGNED_SHORT, 0, Math.ceil(this.ordered / LANES));
     gl.bindVertexArray(null);
   }
 
@@ -176,10 +179,10 @@ class Renderer {
     return { handle, uniforms };
   }
 
-  _texture(width, height) {
+  _texture(width, height, format = this.gl.RGBA32UI) {
     const gl = this.gl, texture = gl.createTexture();
     gl.bindTexture(gl.TEXTURE_2D, texture);
-    gl.texStorage2D(gl.TEXTURE_2D, 1, gl.RGBA32UI, width, height);
+    gl.texStorage2D(gl.TEXTURE_2D, 1, format, width, height);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.NEAREST);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.NEAREST);
     return texture;

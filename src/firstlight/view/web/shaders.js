@@ -127,21 +127,22 @@ const SPLAT_VERTEX = `#version 300 es
 precision highp float;
 precision highp int;
 precision highp usampler2D;
-uniform usampler2D places, shades;
+uniform usampler2D places, shades, order;
 uniform vec2 size;
-layout(location = 0) in uint index;
+uniform int ordered;
 out vec2 corner;
 flat out vec4 color;
 void main() {
+  int lane = gl_VertexID >> 2;
+  gl_Position = vec4(2.0, 2.0, 2.0, 1.0); // out of sight
+  if (gl_InstanceID * ${LANES} + lane >= ordered) return;
+  uint index = texelFetch(order, ivec2(lane, gl_InstanceID), 0).x;
   ivec2 at = ivec2(index & ${LANES - 1}u, index / ${LANES}u);
   uvec4 shade = texelFetch(shades, at, 0);
   color = vec4(unpackHalf2x16(shade.x), unpackHalf2x16(shade.y));
-  if (color.a == 0.0) {
-    gl_Position = vec4(2.0, 2.0, 2.0, 1.0);
-    return;
-  }
+  if (color.a == 0.0) return;
   uvec4 place = texelFetch(places, at, 0);
-  corner = vec2(gl_VertexID & 1, gl_VertexID >> 1) * 2.0 - 1.0;
+  corner = vec2(gl_VertexID & 1, (gl_VertexID >> 1) & 1) * 2.0 - 1.0;
   vec2 pixel = uintBitsToFloat(place.xy) + corner.x * unpackHalf2x16(place.z) + corner.y * unpackHalf2x16(place.w);
   gl_Position = vec4(2.0 * pixel.x / size.x - 1.0, 1.0 - 2.0 * pixel.y / size.y, 0.0, 1.0);
 }`;

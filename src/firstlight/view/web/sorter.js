@@ -1,6 +1,6 @@
 // Farthest first, in a worker: drawing never waits for it.
 
-function sorterCode() {
+function sorterCode(lanes) {
   let positions = new Float32Array(0), count = 0;
   const BUCKETS = 65536;
   const histogram = new Uint32Array(BUCKETS + 1);
@@ -18,8 +18,8 @@ function sorterCode() {
       if (depth < low) low = depth;
       if (depth > high) high = depth;
     }
-    const order = new Uint32Array(visible);
-    if (!visible) return order;
+    const order = new Uint32Array(Math.ceil(visible / lanes) * lanes); // whole rows of a texture
+    if (!visible) return { order, visible };
     histogram.fill(0);
     // The logarithm gives what is near, where order shows, the finer buckets.
     const scale = (BUCKETS - 1) / Math.max(Math.log(high / low), 1e-9), base = Math.log(low);
@@ -34,7 +34,7 @@ function sorterCode() {
     for (let i = 0; i < count; i++) {
       if (depths[i] >= near) order[histogram[buckets[i]]++] = i;
     }
-    return order;
+    return { order, visible };
   }
 
   onmessage = ({ data }) => {
@@ -44,14 +44,14 @@ function sorterCode() {
       count += data.positions.length / 3;
       return;
     }
-    const order = sort(data.eye, data.forward, data.near);
-    postMessage({ order, ticket: data.ticket, count }, [order.buffer]);
+    const { order, visible } = sort(data.eye, data.forward, data.near);
+    postMessage({ order, visible, ticket: data.ticket, count }, [order.buffer]);
   };
 }
 
 class Sorter {
   constructor(total, done) {
-    const url = URL.createObjectURL(new Blob([`(${sorterCode})()`], { type: "text/javascript" }));
+    const url = URL.createObjectURL(new Blob([`(${sorterCode})(${LANES})`], { type: "text/javascript" }));
     this.worker = new Worker(url);
     URL.revokeObjectURL(url);
     this.total = total;
