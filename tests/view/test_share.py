@@ -79,3 +79,14 @@ def test_fewer_bits_make_a_smaller_page(tmp_path: Path, example: Example) -> Non
     run = write_run(tmp_path / "run", example)
     sizes = [share(run, out=tmp_path / f"{bits}.html", sh_bits=bits).bytes for bits in (4, 8)]
     assert np.diff(sizes)[0] > 3000
+
+
+@pytest.mark.browser
+def test_page_says_what_is_wrong(browser_page: Any, tmp_path: Path, example: Example) -> None:
+    whole = share(write_run(tmp_path / "run", example), out=tmp_path / "page.html").path
+    (tmp_path / "cut.html").write_text(whole.read_text()[:-1000])
+    visit(browser_page, (tmp_path / "cut.html").as_uri())
+    browser_page.get_by_text("This page is cut short").wait_for()
+    browser_page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
+    visit(browser_page, whole.as_uri())
+    browser_page.get_by_text("needs WebGL2").wait_for()

@@ -1,5 +1,7 @@
 // Where scenes come from: the page itself, or the server that sent it.
 
+const CUT_SHORT = "This page is cut short: copy or make it again.";
+
 class Embedded {
   constructor(element) {
     this.element = element;
@@ -16,7 +18,7 @@ class Embedded {
   async chunk(scene, index) {
     const element = await arrived(`chunk-${scene}-${index}`), text = element.textContent;
     element.remove(); // it is large, and needed once
-    return gunzip(fromBase64(text));
+    return fromBase64(text).then(gunzip).catch(() => { throw new Error(CUT_SHORT); });
   }
 }
 
@@ -25,7 +27,7 @@ async function arrived(id) {
   for (;;) {
     const element = document.getElementById(id), whole = document.readyState !== "loading";
     if (element && (element.nextElementSibling || whole)) return element;
-    if (whole) throw new Error("This page is cut short: copy or make it again.");
+    if (whole) throw new Error(CUT_SHORT);
     await new Promise((again) => setTimeout(again, 10));
   }
 }
