@@ -55,6 +55,19 @@ def test_update_replaces_what_is_shown(example: Example) -> None:
         assert after["frame"] == before["frame"] and after["view"] == before["view"]
 
 
+def test_page_may_go_on_loading_while_it_trains(example: Example) -> None:
+    with Viewer(example.gaussians, example.capture, port=0) as viewer:
+        count(viewer)
+        first = ask(port_of(viewer), "/scene/0/0?version=0")
+        viewer.update(example.gaussians.select(torch.arange(9)))
+        count(viewer)
+        assert first[0] == 200 and ask(port_of(viewer), "/scene/0/0?version=0")[1] == first[1]
+        for _ in range(3):
+            viewer.update(example.gaussians)
+            count(viewer)
+        assert ask(port_of(viewer), "/scene/0/0?version=0")[0] == 409  # memory has an end
+
+
 def test_question_for_news_waits_for_them(example: Example) -> None:
     with Viewer(port=0) as viewer:
         assert count(viewer) is None

@@ -20,6 +20,7 @@ from firstlight.view.server import HOST, Answer, Request, Server, say
 from firstlight.view.stage import Exhibit, Stage
 
 THUMBNAIL = 480  # pixels
+KEPT = 3  # versions of a scene that pages may still be loading while it trains on
 NEWS_AFTER = 20.0  # seconds that a page's question for news may stay open
 
 _NOT_HERE = say("There is nothing here.", 404)
@@ -55,6 +56,7 @@ class Viewer:
         self._changed = threading.Condition()  # over all below
         self._stage, self._live = stage, live
         self._version = self._set = 0  # of anything on the stage; of all but the Gaussians
+        self._told: dict[tuple[int, int], Packed] = {}  # by scene and version: chunks that pages may ask for
         self._closed = False
         self._drawing = threading.Lock()  # one picture at a time
         self._server = Server(port, self._answer)
@@ -133,7 +135,9 @@ class Viewer:
             case "GET", ["scene", index]:
                 return self._tell_scene(_index(index))
             case "GET", ["scene", index, chunk]:
-                return self._send_chunk(_index(index), _index(chunk), request.query.get("version", ""))
+                return self._send_chunk(
+                    _index(index), _index(chunk), _index(request.query.get("version", ""))
+                )
             case "GET", ["points"]:
                 return Answer(self._stage.points())
             case "GET", ["photo", index]:
@@ -151,22 +155,27 @@ class Viewer:
             about = {"version": self._version, "stage": self._set, "live": self._live, "photos": True}
             return _json(self._stage.state() | about)
 
-    def _packed(self, index: int) -> tuple[Packed | None, int]:
+    def _tell_scene(self, index: int) -> Answer:
+        """What decodes a scene's chunks; null while there is none."""
         with self._changed:
             stage, version = self._stage, self._version
             if index >= len(stage.exhibits):
                 raise InputError(f"There is no scene {index}.")
             exhibit = stage.exhibits[index]
         with self._drawing:  # outside the other lock: whoever trains must not wait for this
-            return exhibit.packed(stage.frame), version
+            packed = exhibit.packed(stage.frame)
+        if packed is None:
+            return _json(None)
+        with self._changed:
+            self._told[index, version] = packed
+            while len(self._told) > KEPT * len(stage.exhibits):
+                del self._told[next(iter(self._told))]
+        return _json(packed.header | {"version": version})
 
-    def _tell_scene(self, index: int) -> Answer:
-        packed, version = self._packed(index)
-        return _json(None if packed is None else packed.header | {"version": version})
-
-    def _send_chunk(self, index: int, chunk: int, version: str) -> Answer:
-        packed, newest = self._packed(index)
-        if packed is None or str(newest) != version:
+    def _send_chunk(self, index: int, chunk: int, version: int) -> Answer:
+        with self._changed:
+            packed = self._told.get((index, version))
+        if packed is None:
             return _GONE_ON
         return Answer(packed.chunk(chunk)) if chunk < packed.chunks else _NOT_HERE
 
