@@ -68,6 +68,7 @@ def _face(panorama: Photo, i: int) -> Photo:
         group=panorama.group or panorama.name,
         panorama=False,
         depth=None,
+        confidence=None,
     )
 
 

@@ -14,7 +14,7 @@ import torch
 from firstlight.errors import InputError
 from firstlight.poses._lens import Floats, Lens
 from firstlight.poses._panorama import cut_panoramas
-from firstlight.scene import Cameras, Capture, Photo, Picture
+from firstlight.scene import Cameras, Capture, DepthPicture, Photo, Picture
 
 # Half the diagonal of a picture made from a fisheye's: beyond 60° a pinhole shows mostly stretched pixels.
 _WIDEST = np.tan(np.deg2rad(60.0))
@@ -125,8 +125,15 @@ def _warp(lens: Lens, pinhole: Lens) -> _Warp:
 def _warped(photo: Photo, lens: Lens, pinhole: Lens) -> Photo:
     if lens == pinhole:
         return photo
-    depth = None if photo.depth is None else partial(_warp_depth, photo, lens, pinhole)
-    return replace(photo, decode=partial(_warp_picture, photo, lens, pinhole), focal=pinhole.fx, depth=depth)
+    return replace(
+        photo,
+        decode=partial(_warp_picture, photo, lens, pinhole),
+        focal=pinhole.fx,
+        depth=None if photo.depth is None else partial(_warp_depth, photo.depth, lens, pinhole),
+        confidence=None
+        if photo.confidence is None
+        else partial(_warp_depth, photo.confidence, lens, pinhole),
+    )
 
 
 def _warp_picture(photo: Photo, lens: Lens, pinhole: Lens) -> Picture:
@@ -139,9 +146,8 @@ def _warp_picture(photo: Photo, lens: Lens, pinhole: Lens) -> Picture:
     return Picture(np.asarray(rgb, np.uint8), mask)
 
 
-def _warp_depth(photo: Photo, lens: Lens, pinhole: Lens) -> npt.NDArray[np.float32]:
+def _warp_depth(known: DepthPicture, lens: Lens, pinhole: Lens) -> npt.NDArray[np.float32]:
     """Nearest, because an average across an edge is a depth at which nothing stands."""
-    assert photo.depth is not None
     warp = _warp(lens, pinhole)
-    depth = cv2.remap(photo.depth(), warp.x, warp.y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    depth = cv2.remap(known(), warp.x, warp.y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(depth if warp.sourced is None else np.where(warp.sourced > 0, depth, 0), np.float32)

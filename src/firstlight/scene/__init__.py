@@ -3,11 +3,13 @@
 from firstlight.scene.cameras import CameraModel as CameraModel
 from firstlight.scene.cameras import Cameras as Cameras
 from firstlight.scene.capture import Capture as Capture
+from firstlight.scene.capture import DepthPicture as DepthPicture
 from firstlight.scene.capture import HoldOut as HoldOut
 from firstlight.scene.capture import Photo as Photo
 from firstlight.scene.capture import Picture as Picture
 from firstlight.scene.capture import Points as Points
 from firstlight.scene.capture import SetAside as SetAside
 from firstlight.scene.capture import Split as Split
+from firstlight.scene.cloud import Cloud as Cloud
 from firstlight.scene.gaussians import Gaussians as Gaussians
 from firstlight.scene.similarity import Similarity as Similarity

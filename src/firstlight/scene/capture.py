@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal, NamedTuple
 
 import cv2
@@ -14,9 +15,11 @@ from torch import Tensor
 
 from firstlight.errors import InputError
 from firstlight.scene.cameras import Cameras
+from firstlight.scene.cloud import Cloud
 from firstlight.scene.similarity import Similarity
 
 HoldOut = Literal["every8", "none"]
+DepthPicture = Callable[[], npt.NDArray[np.float32]]
 
 
 class Picture(NamedTuple):
@@ -39,9 +42,8 @@ class Photo:
     time: float | None = None  # seconds
     group: str | None = None  # photos cut from one exposure share it, and are held out together
     panorama: bool = False  # equirectangular, 360° × 180°
-    depth: Callable[[], npt.NDArray[np.float32]] | None = (
-        None  # z-depth [height, width], scene units, 0 = unknown
-    )
+    depth: DepthPicture | None = None  # z-depth [height, width], scene units, 0 = unknown
+    confidence: DepthPicture | None = None  # of depth, in [0, 1]; None where depth was measured
 
     def resized(self, max_size: int) -> Photo:
         """The same photo with its long side at most ``max_size`` pixels."""
@@ -53,11 +55,10 @@ class Photo:
         def decode() -> Picture:
             return resize_picture(self.decode(), width, height)
 
-        def depth() -> npt.NDArray[np.float32]:
-            assert self.depth is not None
+        def sampled(known: DepthPicture) -> npt.NDArray[np.float32]:
             # Nearest, because an average across an edge is a depth at which nothing stands.
             return np.asarray(
-                cv2.resize(self.depth(), (width, height), interpolation=cv2.INTER_NEAREST), np.float32
+                cv2.resize(known(), (width, height), interpolation=cv2.INTER_NEAREST), np.float32
             )
 
         return replace(
@@ -66,7 +67,8 @@ class Photo:
             height=height,
             decode=decode,
             focal=None if self.focal is None else self.focal * width / self.width,
-            depth=None if self.depth is None else depth,
+            depth=None if self.depth is None else partial(sampled, self.depth),
+            confidence=None if self.confidence is None else partial(sampled, self.confidence),
         )
 
 
@@ -125,12 +127,13 @@ class Split:
 
 @dataclass(eq=False)
 class Capture:
-    """Photos, and where known: cameras, sparse points, depths (each photo's own)."""
+    """Photos, and where known: cameras, sparse and dense points, depths (each photo's own)."""
 
     photos: list[Photo]
     layout: str  # what was read, in words: 'folder of photos', 'COLMAP model (binary)' …
     cameras: Cameras | None = None  # one a photo
     points: Points | None = None
+    cloud: Cloud | None = None  # dense points, once geometry was found
     set_aside: list[SetAside] = field(default_factory=list)
     background: tuple[float, float, float] | None = (
         None  # what stands behind the scene, where the data says so
@@ -152,12 +155,13 @@ class Capture:
         return self.cameras is not None
 
     def select(self, index: Sequence[int]) -> Capture:
-        """The photos at ``index``, with their cameras, and the points that at least one of them saw."""
+        """The photos at ``index``, with their cameras, and the points that one of them saw or made."""
         return replace(
             self,
             photos=[self.photos[i] for i in index],
             cameras=None if self.cameras is None else self.cameras.select(list(index)),
             points=None if self.points is None else _points_seen_by(self.points, index, len(self.photos)),
+            cloud=None if self.cloud is None else self.cloud.made_by(index, len(self.photos)),
         )
 
     def resized(self, max_size: int) -> Capture:
@@ -184,6 +188,7 @@ class Capture:
             photos=[deeper(photo) for photo in self.photos],
             cameras=None if self.cameras is None else self.cameras.transform(similarity),
             points=None if self.points is None else self.points.transform(similarity),
+            cloud=None if self.cloud is None else self.cloud.transform(similarity),
         )
 
     def split(self, hold_out: HoldOut | Sequence[str] = "every8", views: int | None = None) -> Split:
