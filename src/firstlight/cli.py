@@ -42,6 +42,7 @@ def fit(
     seed: int = 0,
     poses: Literal["all", "train"] = "all",
     refine_cameras: bool = False,
+    geometry: str | None = None,
     resume: bool = False,
     live: bool = False,
 ) -> int:
@@ -59,6 +60,8 @@ def fit(
         poses: Find cameras from all photos, or from those trained on alone. The held-out ones are then placed
             against these and aligned to the finished scene, only to measure with.
         refine_cameras: Move the training cameras along with the scene.
+        geometry: Dense geometry for recipes that use it, instead of their own choice: stereo, a provider that
+            'firstlight doctor' lists, a folder with a depth model, or none.
         resume: Go on with the run in --out that was stopped, with the settings it began with.
         live: Watch the scene in the browser while it trains.
     """
@@ -85,6 +88,7 @@ def fit(
             seed=seed,
             poses=poses,
             refine_cameras=refine_cameras,
+            geometry=geometry,
             progress=progress,
             audience=viewer,
         )
@@ -305,6 +309,7 @@ def recipes() -> int:
 def doctor() -> int:
     """Say what this computer offers, and what is missing."""
     from firstlight import pipeline
+    from firstlight.geometry import PROVIDERS
 
     table = Table(show_header=False, box=None)
     for name, value in pipeline.machine().items():
@@ -318,6 +323,10 @@ def doctor() -> int:
         found = pipeline.package_version(package)
         missing = f"not installed: {purpose} (pip install 'firstlight[{extra}]')"
         table.add_row(package, found if found != "not installed" else missing)
+    for provider in PROVIDERS.values():
+        missing = "" if provider.installed else f"; not installed: pip install 'firstlight[{provider.extra}]'"
+        described = f"{provider.summary}; licence: {provider.licence}{missing}"
+        table.add_row(f"--geometry {provider.name}", described)
     Console().print(table)
     return 0
 

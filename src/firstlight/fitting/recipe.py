@@ -53,6 +53,7 @@ class Recipe:
     start: Start
     density: Strategy
     paper: str | None = None
+    geometry: str | None = None  # a provider of dense depth and a cloud before the start: see `geometry`
     steps: int = 3000
     losses: tuple[Term, ...] = (Photometric(),)
     rates: Rates = field(default_factory=Rates)

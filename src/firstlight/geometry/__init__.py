@@ -6,4 +6,10 @@ from firstlight.geometry._densify import Stereo as Stereo
 from firstlight.geometry._densify import densify as densify
 from firstlight.geometry._densify import find_geometry as find_geometry
 from firstlight.geometry._depth_map import DepthMap as DepthMap
+from firstlight.geometry._files import GEOMETRY_FILE as GEOMETRY_FILE
+from firstlight.geometry._files import load_geometry as load_geometry
+from firstlight.geometry._files import save_geometry as save_geometry
+from firstlight.geometry._providers import PROVIDERS as PROVIDERS
+from firstlight.geometry._providers import Provider as Provider
+from firstlight.geometry._providers import get_provider as get_provider
 from firstlight.geometry._stereo import Effort as Effort

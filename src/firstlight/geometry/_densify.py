@@ -28,6 +28,10 @@ MAX_POINTS = 200_000
 class Source(Protocol):
     """Where depth comes from before the photos' depth maps are held against each other."""
 
+    @property
+    def agreement(self) -> float:
+        """Pixels by which the depths of two photos may disagree and still be one surface."""
+
     def __call__(
         self, capture: Capture, views: Sequence[View], neighbours: Sequence[Sequence[int]], *,
         seed: int, progress: Progress,
@@ -107,12 +111,15 @@ def find_geometry(
         views = load_views(capture, stage)
         neighbours = choose_neighbours(views, capture.points, MOST_NEIGHBOURS)
     maps = source(capture, views, neighbours, seed=seed, progress=progress)
+    pixels = source.agreement
     with progress.stage("Joining surfaces", len(capture)) as stage:
         checked = []
         for view, found, near in zip(views, maps, neighbours, strict=True):
-            checked.append(check(view, found, [views[k] for k in near], [maps[k] for k in near]))
+            checked.append(check(view, found, [views[k] for k in near], [maps[k] for k in near], pixels))
             stage.advance()
-        cloud = fuse(views, capture.photos, neighbours, checked, max_points, np.random.default_rng(seed))
+        cloud = fuse(
+            views, capture.photos, neighbours, checked, pixels, max_points, np.random.default_rng(seed)
+        )
     progress.note(f"{len(cloud):,} points on surfaces that at least two photos show")
     return Geometry([photo.name for photo in capture.photos], [one.map for one in checked], cloud)
 
@@ -122,6 +129,7 @@ class Stereo:
     """Depth from parallax, by what the photos themselves show."""
 
     effort: Effort = field(default_factory=Effort)
+    agreement: float = 1.0
 
     def __call__(
         self, capture: Capture, views: Sequence[View], neighbours: Sequence[Sequence[int]], *,

@@ -16,8 +16,7 @@ from firstlight.scene import Cloud, Photo
 
 Floats = npt.NDArray[np.float32]
 
-PIXELS = 1.0  # by which two views may disagree on a point
-SHARE = 0.03  # of inverse depth, by which they may
+SHARE = 0.03  # of inverse depth, by which two views may disagree for each pixel by which they may
 NOISE = 0.3  # pixels, to which pictures are matched where the depth maps agree fully
 DOUBTFUL = 0.03  # relative standard deviation of depth that halves confidence
 COARSER = 2.0  # times larger pixels of another view do not stand for this one's
@@ -32,18 +31,20 @@ class Checked:
     sigma: npt.NDArray[np.float16]  # [H, W] relative standard deviation of depth
 
 
-def check(view: View, found: DepthMap, others: Sequence[View], maps: Sequence[DepthMap]) -> Checked:
+def check(
+    view: View, found: DepthMap, others: Sequence[View], maps: Sequence[DepthMap], pixels: float
+) -> Checked:
     """Keep what at least one neighbour agrees with, at the depth that they find together.
 
-    Confidence is how alike the pictures are × how certain the depth is × the share of doubt that agreeing
-    neighbours leave: ½ for one, ¾ for two …
+    Views agree up to ``pixels``. Confidence is how alike the pictures are × how certain the depth is × the
+    share of doubt that agreeing neighbours take: ½ for one, ¾ for two …
     """
     w = found.inverse_depth
     mean, sigma, error = np.zeros_like(w), np.zeros_like(w), np.zeros_like(w)
     votes = np.zeros(w.shape, np.uint8)
     if others:
         sources = as_sources(view, others, [one.inverse_depth for one in maps])
-        agree(w, sources, PIXELS, SHARE, NOISE, mean, sigma, error, votes)
+        agree(w, sources, pixels, SHARE * pixels, NOISE, mean, sigma, error, votes)
     relative = sigma / np.maximum(mean, 1e-12)
     agreeing = np.unpackbits(votes[..., None], axis=-1).sum(-1)
     confidence = found.confidence * (1 - 0.5**agreeing) / (1 + (relative / DOUBTFUL) ** 2)
@@ -57,7 +58,7 @@ def check(view: View, found: DepthMap, others: Sequence[View], maps: Sequence[De
 
 def fuse(
     views: Sequence[View], photos: Sequence[Photo], neighbours: Sequence[Sequence[int]],
-    checked: Sequence[Checked], most: int, generator: np.random.Generator,
+    checked: Sequence[Checked], pixels: float, most: int, generator: np.random.Generator,
 ) -> Cloud:  # fmt: skip
     """One point for each pixel whose surface no surer photo shows as finely (InstantSplat's filtering).
 
@@ -67,7 +68,7 @@ def fuse(
     kept: list[npt.NDArray[np.bool_]] = [np.zeros(0, np.bool_)] * len(views)
     for rank, i in enumerate(order):
         related = [k for k in order[:rank] if k in neighbours[i] or i in neighbours[k]]
-        kept[i] = _not_told(i, related, views, checked)
+        kept[i] = _not_told(i, related, views, checked, pixels)
     share = min(1.0, most / max(1, sum(int(mask.sum()) for mask in kept)))
     parts = []
     for i, mask in enumerate(kept):
@@ -78,7 +79,7 @@ def fuse(
 
 
 def _not_told(
-    i: int, related: Sequence[int], views: Sequence[View], checked: Sequence[Checked]
+    i: int, related: Sequence[int], views: Sequence[View], checked: Sequence[Checked], pixels: float
 ) -> npt.NDArray[np.bool_]:
     """Pixels of photo ``i`` that have a depth which none of the ``related`` photos has as well."""
     w = checked[i].map.inverse_depth
@@ -89,7 +90,7 @@ def _not_told(
             views[i], [views[k] for k in related], [checked[k].map.inverse_depth for k in related]
         )
         focals = np.array([views[k].K[0, 0] for k in related], np.float32)
-        covered(w, views[i].K[0, 0], sources, focals, PIXELS, SHARE, COARSER, told)
+        covered(w, views[i].K[0, 0], sources, focals, pixels, SHARE * pixels, COARSER, told)
         known &= told == 0
     return known
 

@@ -87,15 +87,10 @@ def _inside(
 ) -> npt.NDArray[np.bool_]:
     x, y = np.arange(shape[1], dtype=np.float32)[None], np.arange(shape[0], dtype=np.float32)[:, None]
     H = there.astype(np.float32)
-    depth: Floats = H[2, 0] * x + H[2, 1] * y + H[2, 2]
+    depth = H[2, 0] * x + H[2, 1] * y + H[2, 2]
     u, v = H[0, 0] * x + H[0, 1] * y + H[0, 2], H[1, 0] * x + H[1, 1] * y + H[1, 2]
-    return (
-        np.asarray(depth > 0)
-        & (u >= 0)
-        & (v >= 0)
-        & (u <= depth * (other[1] - 1))
-        & (v <= depth * (other[0] - 1))
-    )
+    right, low = depth * (other[1] - 1), depth * (other[0] - 1)
+    return np.asarray((depth > 0) & (u >= 0) & (v >= 0) & (u <= right) & (v <= low))
 
 
 def _moments(picture: Floats) -> tuple[Floats, Floats]:

@@ -20,7 +20,7 @@ from firstlight.geometry._depth_map import DepthMap
 from firstlight.geometry._neighbours import Limits
 from firstlight.geometry._patchmatch_kernels import Planes, Sources, evaluate, sweep
 from firstlight.geometry._plane_sweep import swept
-from firstlight.geometry._views import View, as_sources
+from firstlight.geometry._views import View, as_sources, plane_normals
 
 Doubles = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
@@ -135,16 +135,11 @@ def _places(side: int, old: int) -> tuple[Doubles, npt.NDArray[np.int64]]:
 
 def _pack(planes: Planes, view: View) -> DepthMap:
     """Confidence is 1 − cost here: how alike the pictures are."""
-    rows, columns = np.mgrid[: view.shape[0], : view.shape[1]].astype(np.float32)
-    fx, fy, cx, cy = view.lens.tolist()
-    along = planes.w - planes.gx * (columns - cx) - planes.gy * (rows - cy)
-    normals = -np.stack([fx * planes.gx, fy * planes.gy, along], -1)
-    normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
     known = (planes.cost < WORST) & (planes.w > 0)
     if view.keep is not None:
         known &= view.keep >= 128
     depth = np.where(known, 1 / np.maximum(planes.w, 1e-12), 0).astype(np.float32)
-    return DepthMap.pack(depth, normals.astype(np.float32), np.where(known, 1 - planes.cost, 0))
+    return DepthMap.pack(depth, plane_normals(*planes[:3], view), np.where(known, 1 - planes.cost, 0))
 
 
 def _unpack(found: DepthMap, view: View) -> Planes:

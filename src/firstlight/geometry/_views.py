@@ -105,3 +105,13 @@ def as_sources(reference: View, others: Sequence[View], maps: Sequence[Floats] |
         pictures=np.concatenate([other.grey.ravel() for other in others]).astype(np.float32),
         maps=NOTHING if maps is None else np.concatenate([one.ravel() for one in maps]),
     )
+
+
+def plane_normals(w: Floats, gx: Floats, gy: Floats, view: View) -> Floats:
+    """Unit normals [H, W, 3] in the camera's axes, towards it, of planes: inverse depth w and slopes."""
+    rows, columns = np.mgrid[: view.shape[0], : view.shape[1]].astype(np.float32)
+    fx, fy, cx, cy = view.lens.tolist()
+    along = w - gx * (columns - cx) - gy * (rows - cy)
+    normals = -np.stack([fx * gx, fy * gy, along], -1)
+    normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
+    return np.asarray(normals, np.float32)

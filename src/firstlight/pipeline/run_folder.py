@@ -8,6 +8,7 @@ from typing import Any
 
 from firstlight.errors import InputError
 from firstlight.files.atomic import atomic_write
+from firstlight.geometry import GEOMETRY_FILE
 from firstlight.poses import PLACED_FILE
 from firstlight.scene import Gaussians
 
@@ -62,7 +63,7 @@ class Run:
         """Take back a run that was refused before its first checkpoint: its folder can be used again."""
         if any(self.folder.glob("checkpoints/*.safetensors")):
             return
-        for name in (RUN_FILE, "poses.json", PLACED_FILE, "metrics.jsonl"):
+        for name in (RUN_FILE, "poses.json", PLACED_FILE, GEOMETRY_FILE, "metrics.jsonl"):
             (self.folder / name).unlink(missing_ok=True)
         for folder in (self.folder / "checkpoints", self.folder):
             if folder.is_dir() and not any(folder.iterdir()):

@@ -18,6 +18,7 @@ from firstlight.capture import load
 from firstlight.errors import InputError
 from firstlight.evaluate import Evaluation, evaluate_photos, write_report
 from firstlight.fitting import CameraRefinement, Recipe, align_cameras, fit_gaussians, peak_memory_mb
+from firstlight.geometry import GEOMETRY_FILE, find_geometry, get_provider, load_geometry, save_geometry
 from firstlight.pipeline.machine import machine, versions
 from firstlight.pipeline.run_folder import Run, claim_folder, new_folder
 from firstlight.pipeline.warm_up import warming
@@ -60,6 +61,7 @@ class Options:
     seed: int = 0
     poses: PosedBy = "all"
     refine_cameras: bool = False
+    geometry: str | None = None  # instead of the recipe's; 'none' for none
 
 
 def fit(
@@ -74,6 +76,7 @@ def fit(
     seed: int = 0,
     poses: PosedBy = "all",
     refine_cameras: bool = False,
+    geometry: str | None = None,
     checkpoint_seconds: float = 60.0,
     progress: Progress | None = None,
     audience: Audience | None = None,
@@ -85,7 +88,8 @@ def fit(
     of the photos' long side, in pixels. hold_out: every 8th photo by name, the named ones, or "none".
     poses: find cameras from all photos, or from those trained on alone; held-out ones are then placed against
     these and aligned to the finished scene, only to measure with. refine_cameras: move training cameras along
-    with the scene, as a recipe's ``cameras`` does. checkpoint_seconds: between two checkpoints, which
+    with the scene, as a recipe's ``cameras`` does. geometry: dense geometry before the start, instead of the recipe's own choice: a name in
+    ``firstlight.geometry.PROVIDERS`` or "none". checkpoint_seconds: between two checkpoints, which
     :func:`resume` goes on from.
     InputError when the photos or the folder cannot be used.
     """
@@ -99,7 +103,7 @@ def fit(
     else:
         held = (hold_out,) if isinstance(hold_out, str) else tuple(hold_out)
     name = recipe if isinstance(recipe, str) else recipe.name
-    options = Options(name, views, steps, max_size, held, seed, poses, refine_cameras)
+    options = Options(name, views, steps, max_size, held, seed, poses, refine_cameras, geometry)
     parts = _parts(recipe, options)
     source = photos.layout if isinstance(photos, Capture) else str(photos)
     if out is None:
@@ -193,6 +197,10 @@ def _parts(recipe: str | Recipe, options: Options) -> Recipe:
     chosen = get_recipe(recipe) if isinstance(recipe, str) else recipe
     if options.refine_cameras and chosen.cameras is None:
         chosen = replace(chosen, cameras=CameraRefinement())
+    if options.geometry is not None:
+        chosen = replace(chosen, geometry=None if options.geometry == "none" else options.geometry)
+    if chosen.geometry is not None:
+        get_provider(chosen.geometry)  # better now than after minutes
     return chosen if options.steps is None else replace(chosen, steps=options.steps)
 
 
@@ -218,6 +226,7 @@ class _Stages:
             capture, split = self.prepare(placed, source)
         if self.recipe.cameras is not None and any(photo.group for photo in capture.photos):
             raise InputError("Cameras of panoramas cannot be refined. Run without --refine-cameras.")
+        capture = self.densify(capture, split)
         if self.audience is not None:
             self.audience.show_capture(capture)
         with self.timed("fit"):
@@ -310,6 +319,30 @@ class _Stages:
         )
         self.progress.note(f"{len(split.train)} photos to train on, {len(split.test)} held out")
         return capture, split
+
+    def densify(self, capture: Capture, split: Split) -> Capture:
+        """Depths and a cloud, where the recipe asks: from photos that train alone, found before or anew."""
+        if self.recipe.geometry is None:
+            return capture
+        names = [capture.photos[i].name for i in split.train]
+        if (self.run.folder / GEOMETRY_FILE).exists():
+            return load_geometry(self.run.folder, names).attach(capture)
+        provider = get_provider(self.recipe.geometry)
+        with self.timed("geometry"):
+            found = find_geometry(
+                capture, provider.make(), photos=split.train, seed=self.options.seed, progress=self.progress
+            )
+            save_geometry(self.run.folder, found)
+        known = [float((one.log_depth > 0).mean()) for one in found.maps]
+        self.run.write(
+            geometry={
+                "provider": provider.name,
+                "licence": provider.licence,
+                "points": len(found.cloud),
+                "depth_known": round(sum(known) / len(known), 3),
+            }
+        )
+        return found.attach(capture)
 
     def fingerprint(self, capture: Capture, split: Split) -> str:
         """Of all that decides what a step does: a checkpoint continues nothing else."""

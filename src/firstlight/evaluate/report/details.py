@@ -15,6 +15,7 @@ STAGES = {
     "load": "Reading the photos",
     "poses": "Finding the cameras",
     "prepare": "Undistorting, resizing",
+    "geometry": "Dense geometry",
     "start": "First Gaussians",
     "fit": "Fitting",
     "evaluate": "Comparing with photos",
@@ -116,6 +117,7 @@ def settings_section(run: Table) -> Html:
     folds = [
         _fold("What was asked for", asked),
         _fold("Recipe", table(run.get("recipe"))),
+        _fold("Dense geometry", table(run.get("geometry"))),
         _fold("Machine", table(run.get("machine"))),
         _fold("Versions", versions | table(run.get("versions"))),
         _fold("Which photos trained and which were held out", table(run.get("split"))),
