@@ -1,17 +1,17 @@
-"""Hold the dense geometry of three photos against what all photos of their set say, and time it.
+"""Hold the dense geometry of a few photos against what all photos of their set say, and time it.
 
-    python benchmarks/dense.py SETS [NAME …] [--step N] [--json FILE] [--keep DIR]
+    python benchmarks/dense.py SETS [NAME …] [--photos 3] [--step N] [--json FILE] [--keep DIR]
 
 SETS holds one folder a set, each with cameras and sparse points; ``demo`` is always there.
 
-Three photos are the middle one of a set by name, and those ``--step`` before and after it. Their cameras are
-the set's own; of the sparse points that at least two of the three saw, every second one guides, the others
+The few photos are those around the middle one of a set by name, ``--step`` from one to the next. Their
+cameras are the set's own; of the sparse points that at least two of them saw, every second one guides, the others
 judge.
 
-*common*: pixels of one photo whose surface another of the three shows too, by the reference: exact depth
+*common*: pixels of one photo whose surface another of the few shows too, by the reference: exact depth
 (demo), a depth camera's (redkitchen-rgbd), depth maps made from up to eleven photos of the set around the
 middle, or the sparse points that judge. *covered*: the share of those in which, or beside which, a point of
-the cloud made from the three lies in front. *median_px*: for pixels with a point, how far its place in the
+the cloud made from the few lies in front. *median_px*: for pixels with a point, how far its place in the
 other photo is from the one that the reference's depth gives it, in pixels of a picture of 1008.
 """
 
@@ -182,7 +182,7 @@ def held_against(geometry: Geometry, cameras: Cameras, common: Iterator[Common])
 
 
 def subset(capture: Capture, index: Sequence[int]) -> tuple[Capture, Points | None]:
-    """Three photos with half of the points that two of them saw; and the other half."""
+    """The few photos with half of the points that two of them saw; and the other half."""
     few = capture.select(index)
     if few.points is None:
         return few, None
@@ -218,7 +218,7 @@ def measured(folder: Path, capture: Capture, index: Sequence[int]) -> list[Float
 
 
 def angles(capture: Capture, index: Sequence[int]) -> float:
-    """Mean angle in degrees at which two of the photos see the sparse points, or the middle of the scene."""
+    """Mean angle in degrees at which two photos in turn see the sparse points, or the middle of the scene."""
     assert capture.cameras is not None
     centers = capture.cameras.centers.double().numpy()[list(index)]
     if capture.points is not None:
@@ -227,25 +227,27 @@ def angles(capture: Capture, index: Sequence[int]) -> float:
         at_points = np.zeros((1, 3))
     rays = at_points[None] - centers[:, None]
     rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
-    pairs = [(0, 1), (1, 2), (0, 2)]
+    pairs = [(a, a + 1) for a in range(len(index) - 1)]
     return float(
         np.mean([np.rad2deg(np.arccos(np.clip((rays[a] * rays[b]).sum(-1), -1, 1))) for a, b in pairs])
     )
 
 
-def bench(name: str, sets: Path, step: int, keep: Path | None) -> dict[str, Any]:
-    """One set: seconds, and the cloud of three photos against each reference."""
+def bench(name: str, sets: Path, count: int, step: int, keep: Path | None) -> dict[str, Any]:
+    """One set: seconds, and the cloud of ``count`` photos against each reference."""
     folder = None if name == "demo" else sets / name
     whole = load_demo(with_cameras=True) if folder is None else load(folder)
     capture = prepare(whole, PHOTO)
     middle = len(capture) // 2
-    index = [max(0, middle - step), middle, min(len(capture) - 1, middle + step)]
+    wanted = middle + step * (np.arange(count) - count // 2)
+    index = [i for i in wanted.tolist() if 0 <= i < len(capture)]
     few, judges = subset(capture, index)
     few = replace(few, photos=[replace(photo, depth=None) for photo in few.photos])
     wall, cpu = time.perf_counter(), time.process_time()
     geometry = find_geometry(few, max_points=10**9, max_size=SIZE)
     row: dict[str, Any] = {
-        "set": name, "step": step, "degrees": round(angles(few, range(3)), 1), "points": len(geometry.cloud),
+        "set": name, "photos": len(index), "step": step, "degrees": round(angles(few, range(len(few))), 1),
+        "points": len(geometry.cloud),
         "wall_s": round(time.perf_counter() - wall, 2), "cpu_s": round(time.process_time() - cpu, 2),
     }  # fmt: skip
     small = few.resized(SIZE).cameras
@@ -308,16 +310,15 @@ def main() -> None:
     )
     parser.add_argument("sets", type=Path)
     parser.add_argument("names", nargs="*", default=["demo"])
-    parser.add_argument(
-        "--step", type=int, default=1, help="photos between the middle one and its neighbours"
-    )
+    parser.add_argument("--photos", type=int, default=3)
+    parser.add_argument("--step", type=int, default=1, help="from one photo to the next, by name")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--keep", type=Path, help="draw depth maps and clouds there")
     options = parser.parse_args()
-    bench("demo", options.sets, 3, None)  # compile and load everything once
+    bench("demo", options.sets, 3, 3, None)  # compile and load everything once
     rows = []
     for name in options.names:
-        rows.append(bench(name, options.sets, options.step, options.keep))
+        rows.append(bench(name, options.sets, options.photos, options.step, options.keep))
         print(json.dumps(rows[-1]), flush=True)
     if options.json is not None:
         options.json.write_text(json.dumps(rows, indent=1) + "\n")

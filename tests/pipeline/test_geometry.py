@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -15,27 +15,28 @@ from firstlight.recipes import get_recipe
 from firstlight.scene import Capture, Gaussians
 from tests.geometry.demo import three, without_depth
 
+STARTED: list[Capture] = []  # what each start was given
 
-class Seen:
+
+@dataclass(frozen=True)
+class FromCloud:
     """A start that keeps what it was given."""
 
-    def __init__(self) -> None:
-        self.captures: list[Capture] = []
-
     def __call__(self, capture: Capture, generator: torch.Generator) -> Gaussians:
-        self.captures.append(capture)
+        STARTED.append(capture)
         assert capture.cloud is not None
         cloud = capture.cloud.select(capture.cloud.confidences > 0.3)
         return Gaussians.isotropic(cloud.xyz, cloud.rgb.float() / 255, cloud.widths, 0.5)
 
 
 def test_geometry_comes_before_the_start_and_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    capture, start = without_depth(three()), Seen()
-    recipe = replace(get_recipe("vanilla"), name="dense", start=start, geometry="stereo")
+    capture = without_depth(three())
+    STARTED.clear()
+    recipe = replace(get_recipe("vanilla"), name="dense", start=FromCloud(), geometry="stereo")
     run = pipeline.fit(capture, recipe, out=tmp_path / "run", steps=2, max_size=96)
     assert run.about["geometry"]["provider"] == "stereo"
     assert run.about["geometry"]["depth_known"] > 0.3
-    (given,) = start.captures
+    (given,) = STARTED
     assert given.cloud is not None and set(given.cloud.photos.tolist()) == {0, 1, 2}
     assert all(photo.depth is not None and photo.confidence is not None for photo in given.photos)
     assert "Dense geometry" in (run.folder / "report.html").read_text()
@@ -46,8 +47,8 @@ def test_geometry_comes_before_the_start_and_is_kept(tmp_path: Path, monkeypatch
     run.write(status="stopped")
     monkeypatch.setattr(pipeline.stages, "find_geometry", None)
     pipeline.resume(run.folder, photos=capture, recipe=recipe)
-    again = start.captures[-1].cloud
-    assert len(start.captures) == 2 and again is not None
+    again = STARTED[-1].cloud
+    assert len(STARTED) == 2 and again is not None
     assert torch.equal(again.xyz, given.cloud.xyz)
 
 

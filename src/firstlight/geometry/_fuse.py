@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -21,6 +22,8 @@ NOISE = 0.3  # pixels, to which pictures are matched where the depth maps agree 
 DOUBTFUL = 0.03  # relative standard deviation of depth that halves confidence
 COARSER = 2.0  # times larger pixels of another view do not stand for this one's
 LEAST = 0.05  # confidence below which a pixel is given up
+SPECKLE = 1e-3  # share of a photo's pixels; fewer that hang together stand for nothing
+JUMP = 0.02  # relative difference of depth across which neighbouring pixels do not hang together
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +53,24 @@ def check(
     confidence = found.confidence * (1 - 0.5**agreeing) / (1 + (relative / DOUBTFUL) ** 2)
     known = (mean > 0) & (confidence >= LEAST)
     depth = np.where(known, 1 / np.maximum(mean, 1e-12), 0).astype(np.float32)
+    known &= ~_speckles(depth)
+    depth = np.where(known, depth, 0).astype(np.float32)
     return Checked(
         DepthMap.pack(depth, found.normals, np.where(known, confidence, 0).astype(np.float32)),
         relative.astype(np.float16),
     )
+
+
+def _speckles(depth: Floats) -> npt.NDArray[np.bool_]:
+    """Known pixels [H, W] in islands too small to be believed: wrong depths agree by chance, not widely."""
+    known = depth > 0
+    # OpenCV compares 16-bit levels: of the logarithm, ``steps`` apart where depth jumps.
+    steps = 8
+    levels = np.log(np.where(known, depth, 1)) * (steps / JUMP)
+    first = levels[known].min(initial=np.inf)
+    shown = np.where(known, np.minimum(levels - first + 1, 32_000), 0).astype(np.int16)
+    left, _ = cv2.filterSpeckles(shown.copy(), 0, int(SPECKLE * depth.size), steps)
+    return np.asarray(known & (np.asarray(left) == 0))
 
 
 def fuse(
