@@ -5,8 +5,8 @@
 SETS holds one folder a set, each with cameras and sparse points; ``demo`` is always there.
 
 The few photos are those around the middle one of a set by name, ``--step`` from one to the next. Their
-cameras are the set's own; of the sparse points that at least two of them saw, every second one guides, the others
-judge.
+cameras are the set's own; of the sparse points that at least two of them saw, every second one guides, the
+others judge.
 
 *common*: pixels of one photo whose surface another of the few shows too, by the reference: exact depth
 (demo), a depth camera's (redkitchen-rgbd), depth maps made from up to eleven photos of the set around the

@@ -147,7 +147,8 @@ def test_listings(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recipes"]) == 0
     assert "mcmc" in capsys.readouterr().out
     assert main(["doctor"]) == 0
-    assert "torch" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "torch" in told and "--geometry stereo" in told and "licence" in told
 
 
 def test_help_does_not_import_torch() -> None:

@@ -35,7 +35,8 @@ def sparse_points(capture: Capture, photos: Sequence[int]) -> Points:
     assert cameras is not None
     depths = [photo.depth() for photo in capture.photos if photo.depth is not None]
     Ks, viewmats = cameras.Ks.double().numpy(), cameras.viewmats.double().numpy()
-    xyz, tracks = [], []
+    xyz: list[np.ndarray] = []
+    tracks: list[tuple[int, int]] = []
     for i in photos:
         grey = cv2.cvtColor(capture.photos[i].decode().rgb, cv2.COLOR_RGB2GRAY)
         for x, y in cv2.goodFeaturesToTrack(grey, 80, 0.01, 4)[:, 0]:

@@ -18,7 +18,7 @@ def cloud(points: int = 12, photos: int = 4) -> Cloud:
     normals = torch.nn.functional.normalize(torch.randn(points, 3, generator=generator), dim=-1)
     xyz, sizes = torch.randn(points, 3, generator=generator), torch.rand(3, points, generator=generator)
     rgb = torch.arange(3 * points, dtype=torch.uint8).reshape(points, 3)
-    return Cloud(xyz, rgb, normals, *sizes, torch.arange(points) % photos)
+    return Cloud(xyz, rgb, normals, sizes[0], sizes[1], sizes[2], torch.arange(points) % photos)
 
 
 def dense(photos: int = 4) -> Capture:

@@ -14,6 +14,7 @@ from firstlight.scene import Points
 Doubles = npt.NDArray[np.float64]
 
 FEW = 12  # points that two photos share, from which on points speak for what they see in common
+MAX_ERROR = 2.0  # pixels of reprojection error, above which a point is not believed
 NARROW = 4.0  # degrees between two views of a point; below it depth becomes uncertain …
 WIDE = 20.0  # … and above it pictures of the same thing become unlike, by half at
 HALF = 20.0  # degrees more
@@ -43,14 +44,17 @@ def choose_neighbours(views: Sequence[View], points: Points | None, most: int) -
 
 
 def points_in(index: int, view: View, points: Points | None) -> Doubles:
-    """World points [P, 3] that a view sees; without enough known ones, places along its rays."""
+    """World points [P, 3] that a view sees; none where they are too few to say much."""
     if points is not None:
         xyz = points.xyz.double().numpy()
+        good = np.isfinite(xyz).all(1) & ~(points.error.numpy() > MAX_ERROR)
         if len(points.track_point):
-            xyz = xyz[points.track_point[points.track_photo == index].numpy()]
+            tracked = points.track_point[points.track_photo == index].numpy()
+            xyz, good = xyz[tracked], good[tracked]
+        xyz = xyz[good]
         xyz = xyz[view.inside(*view.project(xyz))]
         if len(xyz) >= FEW:
-            return xyz
+            return np.asarray(xyz)
     return np.zeros((0, 3))
 
 
