@@ -20,7 +20,7 @@ def made(photos: int = 2, points: int = 5) -> Geometry:
         depth = generator.uniform(0.5, 9, (6, 8)).astype(np.float32)
         depth[0] = 0
         normals = generator.normal(size=(6, 8, 3)).astype(np.float32)
-        maps.append(DepthMap.pack(depth, normals / 4, (depth > 0).astype(np.float32)))
+        maps.append(DepthMap.pack(depth, normals * np.float32(0.25), (depth > 0).astype(np.float32)))
     cloud = Cloud(
         torch.rand(points, 3), torch.zeros(points, 3, dtype=torch.uint8), torch.rand(points, 3),
         torch.rand(points), torch.rand(points), torch.rand(points), torch.arange(points) % photos,

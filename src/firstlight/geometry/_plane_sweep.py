@@ -61,10 +61,12 @@ def _costs(view: View, others: Sequence[View], planes: Floats, judged_by: int) -
     mean, variance = _moments(grey)
     costs = np.empty((height, width, len(planes)), np.float32)
     for place, w in enumerate(planes.tolist()):
-        found = np.stack([_unlikeness(grey, mean, variance, view, other, w) for other in others])
-        if len(others) > judged_by:
-            found = np.partition(found, judged_by - 1, 0)[:judged_by]
-        costs[..., place] = found.mean(0)
+        best = [np.full(view.shape, np.inf, np.float32) for _ in range(judged_by)]
+        for other in others:
+            cost = _unlikeness(grey, mean, variance, view, other, w)
+            for rank, before in enumerate(best):  # one step of an insertion sort, for all pixels at once
+                best[rank], cost = np.minimum(before, cost), np.maximum(before, cost)
+        costs[..., place] = sum(best) / np.float32(judged_by)
     return costs
 
 
