@@ -20,7 +20,7 @@ from firstlight.geometry._views import View, load_views
 from firstlight.progress import Progress, Silent
 from firstlight.scene import Capture, Cloud, Photo
 
-MOST_NEIGHBOURS = 4  # photos that a photo is compared with; votes have room for eight
+MOST_NEIGHBOURS = 3  # photos that a photo is compared with; votes have room for eight
 MAX_SIZE = 504  # pixels of the long side that depth is worked out at
 MAX_POINTS = 200_000
 

@@ -67,7 +67,7 @@ class Search:
 
 def judged_by(sources: int) -> int:
     """Of how many sources the best ones count: something always hides a point from some."""
-    return max(1, sources // 2)
+    return (sources + 1) // 2
 
 
 def photometric(
