@@ -89,8 +89,8 @@ def fit(
     poses: find cameras from all photos, or from those trained on alone; held-out ones are then placed against
     these and aligned to the finished scene, only to measure with. refine_cameras: move training cameras along
     with the scene, as a recipe's ``cameras`` does. geometry: dense geometry before the start, instead of the
-    recipe's own choice: a name in ``firstlight.geometry.PROVIDERS`` or "none". checkpoint_seconds: between two
-    checkpoints, which :func:`resume` goes on from.
+    recipe's own choice: a name in ``firstlight.geometry.PROVIDERS`` or "none". checkpoint_seconds: between
+    two checkpoints, which :func:`resume` goes on from.
     InputError when the photos or the folder cannot be used.
     """
     if steps is not None and steps < 1:
