@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from firstlight.capture import load as load
+    from firstlight.comparison import compare as compare
     from firstlight.density.gsplat import DefaultStrategy as DefaultStrategy
     from firstlight.density.gsplat import MCMCStrategy as MCMCStrategy
     from firstlight.errors import InputError as InputError
@@ -50,6 +51,7 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 _HOME = {
     "capture": ("load",),
+    "comparison": ("compare",),
     "density.gsplat": ("DefaultStrategy", "MCMCStrategy"),
     "errors": ("InputError",),
     "files": ("convert", "describe"),

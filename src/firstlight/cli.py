@@ -139,6 +139,53 @@ def evaluate(
 
 
 @app.command
+def compare(
+    photos: Annotated[Positional[str], arg(metavar="PHOTOS")],
+    recipes: tuple[str, ...] = (),
+    views: tuple[int, ...] = (),
+    seeds: tuple[int, ...] = (0,),
+    steps: int | None = None,
+    minutes: float | None = None,
+    max_size: int = 640,
+    hold_out: Literal["every8"] = "every8",
+    out: Path | None = None,
+) -> int:
+    """Fit several recipes to the same photos and put them into one table.
+
+    With the same --out it goes on where it was stopped, and grows by recipes, views and seeds.
+
+    Args:
+        photos: As for 'firstlight fit'.
+        recipes: Names from 'firstlight recipes'; by default all.
+        views: Numbers of training photos, 0 for all; by default all.
+        seeds: Each recipe is fitted once with each.
+        steps: Of each fit, instead of the recipe's own.
+        minutes: Of each fit, instead of steps.
+        max_size: Long side of the photos, in pixels; larger ones are shrunk.
+        hold_out: Photos kept out of training to measure with.
+        out: Folder for compare.html, compare.json and the runs. By default a new one under runs/.
+    """
+    from firstlight.comparison import compare as fit_and_compare
+    from firstlight.recipes import RECIPES
+
+    found = fit_and_compare(
+        photos,
+        recipes or tuple(RECIPES),
+        views=tuple(n or None for n in views) or (None,),
+        seeds=seeds,
+        steps=steps,
+        minutes=minutes,
+        max_size=max_size,
+        hold_out=hold_out,
+        out=out,
+        progress=Terminal(),
+    )
+    Console().print(found.table())
+    print(f"page  {found.page}")
+    return 0 if all(row.numbers for row in found.rows) else 1
+
+
+@app.command
 def view(scenes: Annotated[Positional[tuple[Path, ...]], arg(metavar="SCENE|RUN")], port: int = 8080) -> int:
     """Look at scene files or runs in the browser, side by side where there are several.
 

@@ -5,6 +5,7 @@ from firstlight.pipeline.machine import machine as machine
 from firstlight.pipeline.machine import package_version as package_version
 from firstlight.pipeline.machine import versions as versions
 from firstlight.pipeline.run_folder import Run as Run
+from firstlight.pipeline.run_folder import new_folder as new_folder
 from firstlight.pipeline.stages import Options as Options
 from firstlight.pipeline.stages import evaluate as evaluate
 from firstlight.pipeline.stages import fit as fit

@@ -93,7 +93,7 @@ def _figure(curve: Curve, metrics: list[Table], axis: str, axis_label: str) -> H
         return None
     dots = values(metrics, axis, curve.dots) if curve.dots else []
     line = bins(series)
-    frame = _Frame.around(line, dots, curve.from_zero)
+    frame = Frame.around(line, dots, curve.from_zero)
     band = [(b.x, b.high) for b in line] + [(b.x, b.low) for b in reversed(line)]
     mean = [(b.x, b.mean) for b in line]
     drawing = element(
@@ -126,8 +126,8 @@ def _figure(curve: Curve, metrics: list[Table], axis: str, axis_label: str) -> H
 
 
 @dataclass(frozen=True)
-class _Frame:
-    """From values to the drawing."""
+class Frame:
+    """From values to a drawing of WIDTH × HEIGHT."""
 
     x0: float
     x1: float
@@ -135,13 +135,13 @@ class _Frame:
     y1: float
 
     @staticmethod
-    def around(line: list[Bin], dots: Series, from_zero: bool) -> _Frame:
+    def around(line: list[Bin], dots: Series, from_zero: bool) -> Frame:
         """Room for the means and the dots; single steps far off do not flatten the curve."""
         ys = [item.mean for item in line] + [y for _, y in dots]
         low, high = min(ys), max(ys)
         flat = high - low <= 1e-6 * abs(high)
         pad = max(0.1 * abs(high) if flat else 0.08 * (high - low), 1e-9)
-        return _Frame(line[0].x, line[-1].x, 0.0 if from_zero and low >= 0 else low - pad, high + pad)
+        return Frame(line[0].x, line[-1].x, 0.0 if from_zero and low >= 0 else low - pad, high + pad)
 
     def x(self, value: float) -> float:
         return LEFT + (value - self.x0) / (self.x1 - self.x0) * (WIDTH - LEFT - RIGHT)

@@ -51,11 +51,12 @@ def render_page(folder: RunFolder) -> str:
         aside_section(folder),
         settings_section(folder.run),
     ]
-    return "<!doctype html>\n" + _document(title(folder.run), join(*body))
+    name = f"{title(folder.run)} · firstlight report"
+    return document(name, join(*body), resource("style.css"), resource("script.js"))
 
 
-def _document(name: str, body: Html) -> Html:
-    style, script = Html(_resource("style.css")), Html(_resource("script.js"))
+def document(name: str, body: Html, style: Html, script: Html) -> str:
+    """A page titled ``name`` that needs nothing but itself and runs no script but ``script``."""
     policy = (
         f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; "
         "base-uri 'none'; form-action 'none'"
@@ -65,17 +66,18 @@ def _document(name: str, body: Html) -> Html:
         element("meta", http_equiv="Content-Security-Policy", content=policy),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
-        element("title", f"{name} · firstlight report"),
+        element("title", name),
         element("style", style),
     ]
     main = element("main", body)
-    return element(
+    return "<!doctype html>\n" + element(
         "html", element("head", *head), element("body", main, element("script", script)), lang="en"
     )
 
 
-def _resource(name: str) -> str:
-    return files(__package__ or "").joinpath(name).read_text(encoding="utf-8")
+def resource(name: str, package: str = __package__ or "") -> Html:
+    """A style sheet or script that lies in ``package``."""
+    return Html(files(package).joinpath(name).read_text(encoding="utf-8"))
 
 
 def _hash(code: str) -> str:

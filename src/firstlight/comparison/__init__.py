@@ -1,0 +1,7 @@
+"""Several recipes on the same photos, poses, split and seeds: one honest table."""
+
+from firstlight.comparison._compare import compare as compare
+from firstlight.comparison._plan import Plan as Plan
+from firstlight.comparison._plan import Trial as Trial
+from firstlight.comparison._results import Comparison as Comparison
+from firstlight.comparison._results import Row as Row

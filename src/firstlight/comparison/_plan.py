@@ -1,0 +1,106 @@
+"""What is to be compared."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from firstlight.errors import InputError
+from firstlight.files.atomic import atomic_write
+
+PLAN_FILE = "plan.json"
+# What all trials of one folder must have in common, or their numbers do not belong into one table.
+SHARED = ("photos", "steps", "minutes", "max_size", "hold_out")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One fit of the comparison."""
+
+    recipe: str
+    views: int | None  # None: all
+    seed: int
+
+    @property
+    def folder(self) -> str:
+        """Its run folder's name below ``trials/``."""
+        plain = re.sub(r"[^A-Za-z0-9._-]+", "_", self.recipe)
+        return f"{plain}-{self.views or 'all'}-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Recipes × numbers of training views × seeds, and what all of them share."""
+
+    photos: str
+    recipes: tuple[str, ...]
+    views: tuple[int | None, ...] = (None,)
+    seeds: tuple[int, ...] = (0,)
+    steps: int | None = None  # None: each recipe's own
+    minutes: float | None = None  # of each fit, instead of steps
+    max_size: int = 640
+    hold_out: str | tuple[str, ...] = "every8"
+
+    def __post_init__(self) -> None:
+        for name in ("recipes", "views", "seeds"):
+            if not getattr(self, name):
+                raise InputError(f"Nothing to compare: there are no {name}.")
+        if self.steps is not None and self.minutes is not None:
+            raise InputError("Give a budget of --steps or of --minutes, not both.")
+        if self.minutes is not None and self.minutes <= 0:
+            raise InputError(f"{self.minutes} minutes: expected more than 0.")
+        folders: dict[str, str] = {}
+        for name in self.recipes:
+            other = folders.setdefault(Trial(name, None, 0).folder.lower(), name)
+            if other != name:
+                raise InputError(f"The recipes '{other}' and '{name}' would share a folder: rename one.")
+
+    def trials(self) -> Iterator[Trial]:
+        """Seed by seed, then by views, so that a comparison that is stopped has compared something."""
+        for seed in self.seeds:
+            for views in self.views:
+                for recipe in self.recipes:
+                    yield Trial(recipe, views, seed)
+
+    def joined(self, folder: Path) -> Plan:
+        """This plan and the one that ``folder`` already follows, if it does: recipes, views and seeds add up.
+
+        InputError when they differ in what all trials share.
+        """
+        before = load_plan(folder)
+        if before is None:
+            return self
+        for name in SHARED:
+            was, is_now = getattr(before, name), getattr(self, name)
+            if was != is_now:
+                raise InputError(
+                    f"{folder}: its trials were made with {name} = {was}, not {is_now}. "
+                    "Numbers of one table must be comparable: choose another --out."
+                )
+        return replace(
+            self,
+            recipes=tuple(dict.fromkeys((*before.recipes, *self.recipes))),
+            views=tuple(dict.fromkeys((*before.views, *self.views))),
+            seeds=tuple(dict.fromkeys((*before.seeds, *self.seeds))),
+        )
+
+    def save(self, folder: Path) -> None:
+        with atomic_write(folder / PLAN_FILE) as temporary:
+            temporary.write_text(json.dumps(asdict(self), indent=1) + "\n")
+
+
+def load_plan(folder: Path) -> Plan | None:
+    """The plan that ``folder`` follows; None where there is none. InputError when it cannot be read."""
+    path = folder / PLAN_FILE
+    if not path.exists():
+        return None
+    try:
+        stored: dict[str, Any] = json.loads(path.read_text())
+        lists = {name: tuple(value) for name, value in stored.items() if isinstance(value, list)}
+        return Plan(**{**stored, **lists})
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: is no plan of a comparison ({error}). Choose another --out.") from error

@@ -1,0 +1,131 @@
+"""What came out of a comparison: one row for each recipe and number of views, over its seeds."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from rich.table import Table
+
+from firstlight.comparison._plan import Plan, Trial
+from firstlight.comparison._trial import Failure
+from firstlight.files.atomic import atomic_write
+from firstlight.pipeline import Run
+
+RESULTS_FILE = "compare.json"
+METRICS = ("psnr", "ssim", "flip", "lpips", "seconds", "steps", "gaussians", "megabytes", "peak_memory_mb")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A number over the seeds."""
+
+    mean: float
+    low: float
+    high: float
+
+    def words(self, digits: int) -> str:
+        """'21.30', or '21.30 ± 0.12' where seeds differ by as much as is shown."""
+        half = (self.high - self.low) / 2
+        said = f"{self.mean:,.{digits}f}"
+        return said if round(half, digits) == 0 else f"{said} ± {half:,.{digits}f}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One recipe with one number of training views."""
+
+    recipe: str
+    views: int | None
+    trials: tuple[Trial, ...]  # that have numbers
+    numbers: dict[str, Spread] = field(default_factory=dict)  # by METRICS; absent where nothing is known
+    failures: tuple[str, ...] = ()
+
+    def words(self, metric: str, digits: int) -> str:
+        return self.numbers[metric].words(digits) if metric in self.numbers else "–"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A comparison's folder and its table."""
+
+    folder: Path
+    plan: Plan
+    rows: list[Row]
+    pose_seconds: float  # spent once, for all trials
+
+    @property
+    def page(self) -> Path:
+        return self.folder / "compare.html"
+
+    def save(self) -> None:
+        """Write ``compare.json``."""
+        content = {
+            "plan": asdict(self.plan),
+            "pose_seconds": self.pose_seconds,
+            "rows": [asdict(row) for row in self.rows],
+        }
+        with atomic_write(self.folder / RESULTS_FILE) as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + "\n")
+
+    def ranked(self, views: int | None) -> list[Row]:
+        """Rows of one number of views, best PSNR first, those without numbers last."""
+        rows = [row for row in self.rows if row.views == views]
+        return sorted(rows, key=lambda row: -row.numbers["psnr"].mean if "psnr" in row.numbers else 1e9)
+
+    def table(self) -> Table:
+        """For the screen."""
+        columns = known_columns(self.rows)
+        table = Table("views")
+        for name in ("recipe", *(title for _, title, _ in columns)):
+            table.add_column(name, no_wrap=True)
+        for views in self.plan.views:
+            for row in self.ranked(views):
+                cells = [row.words(metric, digits) for metric, _, digits in columns]
+                if not row.numbers:
+                    cells[0] = "failed: " + row.failures[0] if row.failures else "not run"
+                table.add_row(str(views or "all"), row.recipe, *cells)
+            table.add_section()
+        return table
+
+
+Column = tuple[str, str, int]  # key, title, digits
+
+# Of tables for people.
+COLUMNS: tuple[Column, ...] = (
+    ("psnr", "PSNR dB", 2),
+    ("ssim", "SSIM", 3),
+    ("flip", "FLIP", 3),
+    ("lpips", "LPIPS", 3),
+    ("seconds", "seconds", 0),
+    ("gaussians", "Gaussians", 0),
+    ("megabytes", "ply MB", 1),
+    ("peak_memory_mb", "peak MB", 0),
+)
+
+
+def known_columns(rows: list[Row]) -> list[Column]:
+    """Without those that no row has a number for, as LPIPS where its weights are not at hand."""
+    return [column for column in COLUMNS if any(column[0] in row.numbers for row in rows)]
+
+
+def numbers_of(run: Run) -> dict[str, float]:
+    """The METRICS of one finished trial; what it did not measure is absent."""
+    summary = dict(run.summary)
+    summary["megabytes"] = (run.folder / "scene.ply").stat().st_size / 1e6
+    return {name: float(summary[name]) for name in METRICS if isinstance(summary.get(name), int | float)}
+
+
+def make_row(recipe: str, views: int | None, outcomes: dict[Trial, Run | Failure]) -> Row:
+    """Summary of the trials of one recipe with one number of views."""
+    mine = {t: o for t, o in outcomes.items() if t.recipe == recipe and t.views == views}
+    runs = {trial: numbers_of(outcome) for trial, outcome in mine.items() if isinstance(outcome, Run)}
+    numbers: dict[str, Spread] = {}
+    for metric in METRICS:
+        values = [measured[metric] for measured in runs.values() if metric in measured]
+        if values and len(values) == len(runs):
+            numbers[metric] = Spread(statistics.fmean(values), min(values), max(values))
+    failures = tuple(outcome.reason for outcome in mine.values() if isinstance(outcome, Failure))
+    return Row(recipe, views, tuple(runs), numbers, failures)

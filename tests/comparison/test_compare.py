@@ -1,0 +1,161 @@
+"""Comparisons: what they share, how they grow, what fails alone, and their page."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from firstlight.capture import load_demo
+from firstlight.comparison import Plan, Trial, compare
+from firstlight.comparison._results import Spread, make_row
+from firstlight.comparison._trial import Failure
+from firstlight.errors import InputError
+from firstlight.recipes import get_recipe
+from firstlight.scene import Capture, Gaussians
+from firstlight.starts import RandomBox
+from tests.browser import watch_requests
+
+BUDGET: dict[str, Any] = {"steps": 30, "max_size": 64}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nine of the demo's photos, tiny, with their cameras, as nerfstudio's layout."""
+    folder = tmp_path_factory.mktemp("photos")
+    capture = load_demo(with_cameras=True).resized(64).select(range(9))
+    assert capture.cameras is not None
+    frames = []
+    for i, photo in enumerate(capture.photos):
+        name = f"{i:02d}.png"
+        cv2.imwrite(str(folder / name), photo.decode().rgb[..., ::-1])
+        to_world = torch.linalg.inv(capture.cameras.viewmats[i].double())
+        to_world[:, 1:3] *= -1  # OpenGL's axes
+        K = capture.cameras.Ks[i].tolist()
+        frames.append(
+            {"file_path": name, "transform_matrix": to_world.tolist(), "w": photo.width, "h": photo.height,
+             "fl_x": K[0][0], "fl_y": K[1][1], "cx": K[0][2], "cy": K[1][2]}
+        )  # fmt: skip
+    (folder / "transforms.json").write_text(json.dumps({"frames": frames}))
+    return folder
+
+
+@dataclass(frozen=True)
+class Failing:
+    """A start with a bug."""
+
+    def __call__(self, capture: Capture, generator: torch.Generator) -> Gaussians:
+        raise ZeroDivisionError("a bug")
+
+
+VANILLA = replace(get_recipe("vanilla"), start=RandomBox(300))
+BROKEN = replace(VANILLA, name="broken", start=Failing())
+
+
+def test_a_comparison_runs_grows_and_goes_on(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first = compare(photos, [VANILLA, BROKEN], views=(3,), out=out, **BUDGET)
+    vanilla, broken = first.rows
+    assert vanilla.numbers["steps"].mean == 30 and vanilla.numbers["psnr"].mean > 5
+    assert not broken.numbers and "a bug" in broken.failures[0]
+    assert "failed" in first.page.read_text()
+
+    run = out / "trials" / "vanilla-3-0" / "run.json"
+    stamp, split = run.stat().st_mtime_ns, json.loads(run.read_text())["split"]
+    assert len(split["train"]) == 3 and len(split["test"]) == 2
+    other = replace(VANILLA, name="other", start=RandomBox(200))
+    grown = compare(photos, [VANILLA, other], views=(3,), seeds=(0, 1), out=out, **BUDGET)
+    assert run.stat().st_mtime_ns == stamp, "a finished trial was run again"
+    # 'broken' is a name that the command line does not know, yet its plan is in the folder.
+    assert {row.recipe for row in grown.rows} == {"vanilla", "other"}
+    assert [len(row.trials) for row in grown.rows] == [2, 2]
+    again = json.loads((out / "trials" / "other-3-1" / "run.json").read_text())
+    assert again["split"] == split, "trials must share the split"
+
+
+def test_a_budget_of_minutes_becomes_steps(photos: Path, tmp_path: Path) -> None:
+    recipe = replace(VANILLA, steps=100)
+    found = compare(photos, [recipe], minutes=0.02, max_size=64, out=tmp_path / "out")
+    assert found.rows[0].numbers["steps"].mean > 0
+
+
+def test_plans_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    plan = Plan("a", ("vanilla",), steps=30)
+    plan.save(tmp_path)
+    assert Plan("a", ("mcmc",), (3, None), (1,), steps=30).joined(tmp_path) == Plan(
+        "a", ("vanilla", "mcmc"), (None, 3), (0, 1), steps=30
+    )
+    for other in (replace(plan, photos="b"), replace(plan, steps=40), replace(plan, max_size=100)):
+        with pytest.raises(InputError, match="choose another --out"):
+            other.joined(tmp_path)
+    with pytest.raises(InputError, match="not both"):
+        Plan("a", ("vanilla",), steps=1, minutes=1.0)
+    with pytest.raises(InputError, match="no recipes"):
+        Plan("a", ())
+    with pytest.raises(InputError, match="share a folder"):
+        Plan("a", ("A b", "a_b"))
+    (tmp_path / "plan.json").write_text("{")
+    with pytest.raises(InputError, match=r"plan\.json"):
+        plan.joined(tmp_path)
+
+
+def test_bad_input_leaves_nothing_behind(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(InputError, match="training views"):
+        compare(photos, [VANILLA], views=(40,), out=out, **BUDGET)
+    with pytest.raises(InputError, match="No recipe"):
+        compare(photos, ["nonsense"], out=out)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds no comparison"):
+        compare(photos, [VANILLA], out=tmp_path / "full", **BUDGET)
+
+
+def test_spread_over_seeds() -> None:
+    assert Spread(21.304, 21.2, 21.41).words(2) == "21.30 ± 0.11"
+    assert Spread(40_000, 40_000, 40_000).words(0) == "40,000"
+    row = make_row("a", 3, {Trial("a", 3, 0): Failure("why"), Trial("b", 3, 0): Failure("not mine")})
+    assert row.failures == ("why",) and row.words("psnr", 2) == "–"
+
+
+@pytest.mark.browser
+def test_the_page_moves_all_pictures_together(photos: Path, tmp_path: Path, browser_page: Any) -> None:
+    hostile = replace(VANILLA, name="<img src=x onerror=document.title='pwned'>", start=RandomBox(200))
+    found = compare(photos, [VANILLA, hostile], views=(3,), out=tmp_path / "out", **BUDGET)
+    page = browser_page
+    outside, complaints = watch_requests(page), []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text))
+    page.goto(found.page.as_uri())
+    pictures = page.locator(".tiles-grid:not([hidden]) img:visible")
+    assert pictures.count() == 3  # the photo and a render of each recipe
+    page.wait_for_function("[...document.images].every(i => i.complete)")
+    windows = page.locator(".tiles-grid:not([hidden]) .window")
+
+    before = _pixels(windows.nth(1))
+    windows.nth(2).hover(position={"x": 100, "y": 80})
+    page.mouse.wheel(0, -400)
+    page.wait_for_function("document.documentElement.style.getPropertyValue('--move') !== ''")
+    assert np.abs(_pixels(windows.nth(1)) - before).mean() > 6, "the first recipe did not follow the second"
+    windows.nth(2).dblclick()
+    assert np.abs(_pixels(windows.nth(1)) - before).mean() < 3
+
+    page.locator(".pairs label").nth(1).click()
+    assert page.locator(".tiles-grid:not([hidden]) img[data-kind=error]:visible").count() == 2
+    page.locator(".legend input").nth(0).uncheck()
+    assert page.locator(".tiles-grid:not([hidden]) figure:visible").count() == 2
+    page.locator(".choice button").nth(1).click()
+    assert page.locator(".tiles-grid:not([hidden])").get_attribute("data-place") == "1"
+    assert "compare" in page.title() and outside == [] and complaints == []
+
+
+def _pixels(element: Any) -> np.ndarray[Any, Any]:
+    shot = cv2.imdecode(np.frombuffer(element.screenshot(), np.uint8), cv2.IMREAD_COLOR)
+    assert shot is not None
+    return np.asarray(shot, np.float32)
