@@ -152,7 +152,7 @@ def pairs(steps: int) -> dict[str, Pair]:
     first, every, last = (constant(step) for step in GROW)
     vanilla = Vanilla(start=first, every=every, stop=last, reset_every=last)
     first, every, last = (constant(step) for step in MOVE)
-    mcmc = Mcmc(cap=CAP, start=first, every=every, stop=last)
+    mcmc = Mcmc(max_gaussians=CAP, start=first, every=every, stop=last)
     return {
         "DefaultStrategy": Pair(
             replace(get_recipe("vanilla"), density=vanilla),

@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
+import torch
+
 from firstlight.capture import load
 from firstlight.density import Fixed
 from firstlight.evaluate import evaluate_photos
@@ -40,7 +42,10 @@ def main() -> None:
     for _ in range(len(capture)):
         fit.step()
     fitted = peak_memory_mb()
-    evaluate_photos(lambda index: fit.render(index)[0].detach(), capture, [0])
+    with torch.no_grad():
+        evaluate_photos(
+            lambda index: fit.render(fit.pictures.camera(index), fit.model.gaussians)[0], capture, [0]
+        )
     photo = capture.photos[0]
     print(
         f"{len(capture)} photos of {photo.width}×{photo.height}, {len(fit.model):,} Gaussians: "

@@ -37,6 +37,7 @@ def fit(
     recipe: str = "default",
     views: int | None = None,
     steps: int | None = None,
+    max_gaussians: int | None = None,
     max_size: int = 640,
     hold_out: Literal["every8", "none"] = "every8",
     seed: int = 0,
@@ -54,6 +55,7 @@ def fit(
         recipe: Method to follow: see 'firstlight recipes'.
         views: Train on this many photos, evenly spaced among those not held out.
         steps: Instead of the recipe's own number.
+        max_gaussians: Budget that the scene never exceeds, instead of the recipe's own.
         max_size: Long side of the photos, in pixels; larger ones are shrunk.
         hold_out: Photos kept out of training to measure with: every 8th by name, or none.
         seed: Of everything random.
@@ -83,6 +85,7 @@ def fit(
             out=out,
             views=views,
             steps=steps,
+            max_gaussians=max_gaussians,
             max_size=max_size,
             hold_out=hold_out,
             seed=seed,

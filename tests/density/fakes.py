@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from firstlight.density import Refinement, Strategy
+from firstlight.density import Look, Refinement, Strategy
 from firstlight.scene import Gaussians
 
 
@@ -39,8 +39,26 @@ class FakeTrainable:
                 self.moments[name][rows] = 0
 
 
+class FakeViews:
+    """``looks`` in place of renderings."""
+
+    def __init__(self, *looks: Look) -> None:
+        self.looks = looks
+
+    def __len__(self) -> int:
+        return len(self.looks)
+
+    def look(self, place: int) -> Look:
+        return self.looks[place]
+
+
 def context(step: int, steps: int = 30_000, seed: int = 0, **more: Any) -> Refinement:
-    settings = {"extent": 1.0, "means_rate": 1.6e-4, "white_background": False} | more
+    settings: dict[str, Any] = {
+        "extent": 1.0,
+        "means_rate": 1.6e-4,
+        "white_background": False,
+        "views": FakeViews(),
+    } | more
     return Refinement(step, steps, generator=torch.Generator().manual_seed(seed), **settings)
 
 

@@ -94,7 +94,7 @@ def test_the_dead_move_to_the_living() -> None:
     scene = random_gaussians(6, degree=1)
     scene.logit_opacities = torch.tensor([logit(0.004), 1.0, logit(0.005) - 1e-4, 2.0, -1.0, 0.0])
     trainable = FakeTrainable(scene)
-    strategy = Mcmc(noise=0.0, cap=6)
+    strategy = Mcmc(noise=0.0, max_gaussians=6)
     assert strategy.refine(trainable, {}, context(600)) == "+0, 2 moved"
     after = trainable.gaussians.detach()
     sources = [int((scene.means == after.means[dead]).all(1).nonzero()) for dead in (0, 2)]
@@ -126,13 +126,13 @@ def test_sources_are_drawn_as_likely_as_they_are_opaque() -> None:
 def test_where_all_are_dead_nothing_moves() -> None:
     scene = round_gaussians(4, opacity=0.001)
     trainable = FakeTrainable(scene)
-    Mcmc(noise=0.0, cap=4).refine(trainable, {}, context(600))
+    Mcmc(noise=0.0, max_gaussians=4).refine(trainable, {}, context(600))
     assert torch.equal(trainable.gaussians.means, scene.means)
 
 
 def test_growth_is_five_percent_to_exactly_the_cap() -> None:
     trainable = FakeTrainable(round_gaussians(200))
-    strategy = Mcmc(noise=0.0, cap=237)
+    strategy = Mcmc(noise=0.0, max_gaussians=237)
     counts = []
     for step in (600, 700, 800, 900, 1000):
         strategy.refine(trainable, {}, context(step, seed=step))
@@ -159,12 +159,12 @@ def test_new_ones_are_shares_of_their_parents_and_come_last() -> None:
 def test_a_start_of_few_still_grows_and_one_above_the_cap_does_not() -> None:
     few, many = FakeTrainable(round_gaussians(2)), FakeTrainable(round_gaussians(30))
     assert QUIETLY.refine(few, {}, context(600)) == "+1, 0 moved"
-    assert Mcmc(noise=0.0, cap=20).refine(many, {}, context(600)) == "+0, 0 moved"
+    assert Mcmc(noise=0.0, max_gaussians=20).refine(many, {}, context(600)) == "+0, 0 moved"
     assert (len(few.gaussians), len(many.gaussians)) == (3, 30)
 
 
 def test_schedule_of_the_paper_and_a_short_one() -> None:
-    strategy = Mcmc(noise=0.0, cap=3)
+    strategy = Mcmc(noise=0.0, max_gaussians=3)
     assert refined_at(strategy, 30_000, "moved") == list(range(600, 25_000, 100))
     assert refined_at(strategy, 3000, "moved") == list(range(100, 2500, 50))
 
@@ -172,7 +172,7 @@ def test_schedule_of_the_paper_and_a_short_one() -> None:
 @pytest.mark.parametrize("steps", [30_000, 6000, 3000])
 def test_growth_keeps_its_pace_in_shorter_fits(steps: int) -> None:
     trainable = FakeTrainable(round_gaussians(1000))
-    strategy = Mcmc(noise=0.0, cap=10**6)
+    strategy = Mcmc(noise=0.0, max_gaussians=10**6)
     for step in range(50, steps // 10 + 1, 50):
         strategy.refine(trainable, {}, context(step, steps, seed=step))
     expected = 1000 * 1.05**25  # 25 refinements of the paper in the first tenth of its steps
@@ -243,7 +243,7 @@ def test_count_never_passes_the_cap_and_all_stays_finite(seed: int, count: int, 
     scene.logit_opacities = scene.logit_opacities * 8  # many dead, many opaque to the last bit
     trainable = FakeTrainable(scene)
     for step in (600, 700, 701):
-        Mcmc(cap=cap).refine(trainable, {}, context(step, seed=seed))
+        Mcmc(max_gaussians=cap).refine(trainable, {}, context(step, seed=seed))
     after = trainable.gaussians.detach()
     assert count <= len(after) <= max(cap, count)
     assert {len(moments) for moments in trainable.moments.values()} == {len(after)}
@@ -254,5 +254,5 @@ def test_count_never_passes_the_cap_and_all_stays_finite(seed: int, count: int, 
 
 def test_it_keeps_no_state_and_watches_nothing() -> None:
     state = Mcmc().initialize(3)
-    Mcmc().observe(state, meta(torch.ones(1, 3, 2)))
+    Mcmc().observe(state, meta(torch.ones(1, 3, 2)), round_gaussians(3))
     assert state == {}

@@ -31,8 +31,14 @@ def test_gradients_are_means_over_the_views_that_see_a_gaussian_in_ndc_units() -
     strategy = Vanilla()
     state = strategy.initialize(3)
     gradient = torch.tensor([[[3e-4, 0.0], [0.0, 2e-4], [1.0, 1.0]]])
-    strategy.observe(state, meta(gradient, torch.tensor([[True, True, False]]), width=200, height=100))
-    strategy.observe(state, meta(gradient * 3, torch.tensor([[True, False, False]]), width=200, height=100))
+    strategy.observe(
+        state, meta(gradient, torch.tensor([[True, True, False]]), width=200, height=100), round_gaussians(3)
+    )
+    strategy.observe(
+        state,
+        meta(gradient * 3, torch.tensor([[True, False, False]]), width=200, height=100),
+        round_gaussians(3),
+    )
     mean = state["gradient"] / state["seen"]
     assert mean[0].item() == pytest.approx((3e-4 + 9e-4) / 2 * 100)
     assert mean[1].item() == pytest.approx(2e-4 * 50)
@@ -44,8 +50,8 @@ def test_a_batch_of_two_views_counts_as_two_single_ones() -> None:
     strategy, gradient = Vanilla(), torch.rand(2, 5, 2)
     one_by_one, batch = strategy.initialize(5), strategy.initialize(5)
     for view in gradient:
-        strategy.observe(one_by_one, meta(view[None]))
-    strategy.observe(batch, meta(gradient / 2))  # the loss of a batch is a mean
+        strategy.observe(one_by_one, meta(view[None]), round_gaussians(3))
+    strategy.observe(batch, meta(gradient / 2), round_gaussians(3))  # the loss of a batch is a mean
     torch.testing.assert_close(one_by_one, batch)
 
 
@@ -54,7 +60,7 @@ def test_a_picture_without_gaussians_changes_nothing() -> None:
     state = strategy.initialize(2)
     empty = meta(torch.ones(1, 2, 2))
     empty["means2d"].grad = None
-    strategy.observe(state, empty)
+    strategy.observe(state, empty, round_gaussians(3))
     assert not state["seen"].any()
 
 
@@ -200,6 +206,6 @@ def test_nothing_is_done_or_kept_after_growth() -> None:
     state = strategy.initialize(3)
     assert strategy.refine(trainable, state, context(15_000)) is None
     assert state == {}
-    strategy.observe(state, meta(torch.ones(1, 3, 2)))
+    strategy.observe(state, meta(torch.ones(1, 3, 2)), round_gaussians(3))
     assert strategy.refine(trainable, state, context(18_000)) is None
     assert state == {} and len(trainable.gaussians) == 3

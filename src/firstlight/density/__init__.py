@@ -2,8 +2,10 @@
 
 from firstlight.density.fixed import Fixed as Fixed
 from firstlight.density.mcmc import Mcmc as Mcmc
+from firstlight.density.strategy import Look as Look
 from firstlight.density.strategy import Refinement as Refinement
 from firstlight.density.strategy import State as State
 from firstlight.density.strategy import Strategy as Strategy
 from firstlight.density.strategy import Trainable as Trainable
+from firstlight.density.strategy import Views as Views
 from firstlight.density.vanilla import Vanilla as Vanilla

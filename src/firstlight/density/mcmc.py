@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -23,7 +23,7 @@ class Mcmc:
     The two regularisers of the paper, on opacities and scales, are losses of the recipe.
     """
 
-    cap: int = 100_000  # Gaussians
+    max_gaussians: int = 100_000
     growth: float = 0.05  # at each refinement
     min_opacity: float = 0.005  # at or below it a Gaussian is dead
     noise: float = 5e5  # times the learning rate of the means
@@ -31,10 +31,13 @@ class Mcmc:
     stop: int = 25_000
     every: int = 100
 
+    def limited(self, most: int) -> Mcmc:
+        return replace(self, max_gaussians=most)
+
     def initialize(self, count: int) -> State:
         return {}
 
-    def observe(self, state: State, meta: dict[str, Any]) -> None:
+    def observe(self, state: State, meta: dict[str, Any], gaussians: Gaussians) -> None:
         pass
 
     @torch.no_grad()
@@ -66,7 +69,7 @@ class Mcmc:
         """Add copies of living Gaussians up to the next count; returns how many."""
         gaussians = trainable.gaussians.detach()
         count = len(gaussians)
-        more = min(self.cap, max(int(count * self._factor(context.steps)), count + 1)) - count
+        more = min(self.max_gaussians, max(int(count * self._factor(context.steps)), count + 1)) - count
         if more <= 0:
             return 0
         sources = draw(gaussians.opacities, more, context.generator)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -32,6 +32,30 @@ class Trainable(Protocol):
         """Overwrite ``rows`` [M] of the named attributes; ``forget`` zeroes the moments of just these."""
 
 
+class Look(NamedTuple):
+    """One training photo beside what is rendered of it, without gradients."""
+
+    rendered: Tensor  # [H, W, 3], as the photo's camera exposed it
+    photo: Tensor  # [H, W, 3] in [0, 1]
+    mask: Tensor | None  # [H, W] uint8, 255 = keep
+    meta: dict[str, Any]  # what the rasteriser returned, one camera, not packed
+
+    @property
+    def error(self) -> Tensor:
+        """Mean absolute difference of the channels [H, W]; 0 where the mask says to ignore."""
+        difference = (self.rendered - self.photo).abs().mean(-1)
+        return difference if self.mask is None else difference * (self.mask > 127)
+
+
+class Views(Protocol):
+    """The training photos, to judge Gaussians by."""
+
+    def __len__(self) -> int: ...
+
+    def look(self, place: int) -> Look:
+        """The training photo at ``place`` at the size of this step, rendered now."""
+
+
 @dataclass(frozen=True)
 class Refinement:
     """Where the fit stands when a strategy is called."""
@@ -42,18 +66,23 @@ class Refinement:
     means_rate: float  # present learning rate of the means, scene units
     white_background: bool
     generator: torch.Generator  # the only source of randomness
+    views: Views  # each look costs a rendering
 
 
 class Strategy(Protocol):
     """Plain settings (a frozen dataclass in a ``Recipe``) and what to do with them."""
 
+    def limited(self, most: int) -> Strategy:
+        """The same settings with a budget of ``most`` Gaussians."""
+
     def initialize(self, count: int) -> State:
         """The state before the first step, for ``count`` Gaussians."""
 
-    def observe(self, state: State, meta: dict[str, Any]) -> None:
+    def observe(self, state: State, meta: dict[str, Any], gaussians: Gaussians) -> None:
         """After backward, before the optimiser: ``meta`` is what the rasteriser returned.
 
-        Read from it: radii [C, N, 2], means2d [C, N, 2] with ``.grad``, width, height.
+        Read from it: radii [C, N, 2], means2d [C, N, 2] with ``.grad``, width, height. The tensors of
+        ``gaussians`` hold their gradients.
         """
 
     def refine(self, trainable: Trainable, state: State, context: Refinement) -> str | None:

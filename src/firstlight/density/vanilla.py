@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -47,11 +47,14 @@ class Vanilla:
     every: int = 100
     reset_every: int = 3000
 
+    def limited(self, most: int) -> Vanilla:
+        return replace(self, max_gaussians=most)
+
     def initialize(self, count: int) -> State:
         return {"gradient": torch.zeros(count), "seen": torch.zeros(count)}
 
     @torch.no_grad()
-    def observe(self, state: State, meta: dict[str, Any]) -> None:
+    def observe(self, state: State, meta: dict[str, Any], gaussians: Gaussians) -> None:
         gradient = meta["means2d"].grad
         if not state or gradient is None:  # growth is over, or no Gaussian is in the picture
             return

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple, TextIO
 import torch
 from torch import Tensor
 
-from firstlight.density import Refinement
+from firstlight.density import Look, Refinement
 from firstlight.files.atomic import atomic_write
+from firstlight.fitting._dropout import dropped
 from firstlight.fitting._exposure import Exposure
 from firstlight.fitting._interrupt import Interrupt
 from firstlight.fitting.cameras import MovingCameras, reach_of
@@ -24,11 +25,12 @@ from firstlight.fitting.memory import peak_memory_mb
 from firstlight.fitting.model import Model, under
 from firstlight.fitting.pictures import Pictures, as_tensors
 from firstlight.fitting.recipe import Recipe
-from firstlight.fitting.terms import View
+from firstlight.fitting.terms import Rendered, View
 from firstlight.losses import psnr
 from firstlight.progress import Progress, Silent
 from firstlight.render import render_camera
 from firstlight.scene import Cameras, Capture, Gaussians, Split
+from firstlight.starts import thinned_out
 
 LOGGED = 100  # lines of metrics.jsonl a run
 PROBED = 5  # times that the held-out photos are looked at on the way
@@ -75,36 +77,67 @@ class Fit:
     def begin(self, capture: Capture) -> None:
         """Place the first Gaussians."""
         gaussians = self.recipe.start(capture, self.generator)
+        if self.recipe.max_gaussians is not None:
+            gaussians = thinned_out(gaussians, self.recipe.max_gaussians, self.generator)
         self.model = Model(gaussians.with_degree(self.recipe.sh_degree))
         self.strategy = self.recipe.density.initialize(len(self.model))
         if self.cameras is not None and capture.cameras is not None:
             self.cameras.reach.fill_(reach_of(capture.cameras, gaussians.means))
 
-    def render(self, index: int, scale: float = 1.0) -> tuple[Tensor, Tensor, dict[str, Any]]:
-        """Photo ``index``'s view of the present Gaussians: [H, W, 3], [H, W] and the rasteriser's notes."""
+    def camera(self, index: int, scale: float = 1.0) -> Cameras:
+        """Where the camera of photo ``index`` stands now."""
         camera = self.pictures.camera(index, scale)
+        return camera if self.cameras is None else self.cameras.place(camera, index)
+
+    def render(
+        self, camera: Cameras, gaussians: Gaussians, depth: bool = False
+    ) -> tuple[Tensor, Tensor, dict[str, Any]]:
+        """``render_camera`` with what the recipe says about now."""
         return render_camera(
-            self.model.gaussians,
-            camera if self.cameras is None else self.cameras.place(camera, index),
+            gaussians,
+            camera,
             sh_degree=self.recipe.sh_degree_at(self.done / self.recipe.steps),
             background=self.background,
             antialiased=self.recipe.antialiased,
+            depth=depth,
         )
+
+    def look(self, camera: Cameras) -> Rendered:
+        """The present Gaussians from any camera."""
+        colors, alpha, _ = self.render(camera, self.model.gaussians, depth=True)
+        return Rendered(colors[..., :3], alpha, colors[..., 3])
 
     def step(self, look: bool = False) -> Outcome:
         """One photo, one update. ``look`` asks for the PSNR of the photo."""
         recipe, fraction = self.recipe, self.done / self.recipe.steps
         index, scale = self._next_photo(), recipe.scale_at(fraction)
+        camera = self.camera(index, scale)
         photo, mask = as_tensors(self.pictures.at(index, scale))
-        rendered, alpha, meta = self.render(index, scale)
+        deep = recipe.sees_depth
+        colors, alpha, meta = self.render(camera, self._thinned(fraction), deep)
+        rendered = colors[..., :3] if deep else colors
         if self.exposure is not None:
             rendered = self.exposure.apply(rendered, index)
-        view = View(rendered, alpha, photo, mask, self.model.gaussians, fraction)
+        view = View(
+            rendered,
+            alpha,
+            photo,
+            mask,
+            self.model.gaussians,
+            fraction,
+            index,
+            camera,
+            self.extent,
+            self.generator,
+            self.look,
+            depth=colors[..., 3] if deep else None,
+            measured_depth=self.pictures.depth(index, scale) if deep else None,
+        )
         loss = torch.stack([term(view) for term in recipe.losses]).sum()
         self.model.zero_grad()
         meta["means2d"].retain_grad()  # density control goes by it
         loss.backward()  # type: ignore[no-untyped-call]
-        recipe.density.observe(self.strategy, meta)
+        recipe.density.observe(self.strategy, meta, self.model.gaussians)
         rates = recipe.rates.at(fraction, self.extent)
         self.model.step((meta["radii"][0] > 0).all(-1), rates)
         if self.exposure is not None:
@@ -122,8 +155,16 @@ class Fit:
         values = []
         for index in indices:
             photo, mask = as_tensors(self.pictures.photos[index].decode())
-            values.append(psnr(self.render(index)[0], photo, mask))
+            rendered, _, _ = self.render(self.camera(index), self.model.gaussians)
+            values.append(psnr(rendered, photo, mask))
         return sum(values) / len(values)
+
+    def _thinned(self, fraction: float) -> Gaussians:
+        """The Gaussians that this step renders: all, or without those that dropout leaves out."""
+        rate = self.recipe.dropout * fraction
+        if rate == 0:
+            return self.model.gaussians
+        return dropped(self.model.gaussians, rate, self.generator)
 
     def _next_photo(self) -> int:
         if len(self.order) == 0:
@@ -139,6 +180,7 @@ class Fit:
             means_rate=means_rate,
             white_background=self.background is not None and bool((self.background == 1).all()),
             generator=self.generator,
+            views=_TrainingViews(self),
         )
 
     def state(self) -> dict[str, Tensor]:
@@ -165,6 +207,26 @@ class Fit:
             self.cameras.load(under("cameras.", state))
         self.generator.set_state(state["random"])
         self.order = state["order"]
+
+
+@dataclass(frozen=True)
+class _TrainingViews:
+    """What density strategies see as ``Views``."""
+
+    fit: Fit
+
+    def __len__(self) -> int:
+        return len(self.fit.train)
+
+    @torch.no_grad()
+    def look(self, place: int) -> Look:
+        fit, index = self.fit, self.fit.train[place]
+        scale = fit.recipe.scale_at(min(fit.done / fit.recipe.steps, 1.0))
+        photo, mask = as_tensors(fit.pictures.at(index, scale))
+        rendered, _, meta = fit.render(fit.camera(index, scale), fit.model.gaussians)
+        if fit.exposure is not None:
+            rendered = fit.exposure.apply(rendered, index)
+        return Look(rendered, photo.float() / 255, mask, meta)
 
 
 def fit_gaussians(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +26,7 @@ class Pictures:
         self.kept: OrderedDict[tuple[int, int, int], Picture] = OrderedDict()
         self.bytes = 0
         self.shrunk: dict[tuple[int, int, int], Cameras] = {}
+        self.depths: dict[tuple[int, int, int], Tensor] = {}
 
     def at(self, index: int, scale: float = 1.0) -> Picture:
         """Photo ``index``, its sides shrunk by ``scale``."""
@@ -47,6 +50,19 @@ class Pictures:
             one = self.cameras.select([index])
             self.shrunk[key] = one.resized(torch.tensor([width]), torch.tensor([height]))
         return self.shrunk[key]
+
+    def depth(self, index: int, scale: float = 1.0) -> Tensor | None:
+        """z-depth of photo ``index`` [H, W] at that size, 0 where unknown; None when it has none."""
+        photo = self.photos[index]
+        if photo.depth is None:
+            return None
+        width, height = _shrunk(photo, scale)
+        key = (index, width, height)
+        if key not in self.depths:
+            # Nearest, because an average across an edge is a depth at which nothing stands.
+            nearest = cv2.resize(photo.depth(), (width, height), interpolation=cv2.INTER_NEAREST)
+            self.depths[key] = torch.from_numpy(np.asarray(nearest, np.float32))
+        return self.depths[key]
 
     def _full(self, index: int) -> Picture:
         photo = self.photos[index]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -63,6 +63,19 @@ class Recipe:
     exposure: bool = True  # one affine colour map a photo: only where photos are a camera's own
     antialiased: bool = False
     cameras: CameraRefinement | None = None  # None: they stay where they are
+    dropout: float = 0.0  # share of the Gaussians that the last steps leave out; it grows to that from none
+    max_gaussians: int | None = None  # also of the start, which is thinned out; None: as the density says
+    needs: tuple[str, ...] = ()  # packages beyond firstlight's own
+    partial: str = ""  # what of the paper is missing, in a sentence; "": nothing
+
+    @property
+    def sees_depth(self) -> bool:
+        """Whether a step renders depth."""
+        return any(term.sees_depth for term in self.losses)
+
+    def limited(self, most: int) -> Recipe:
+        """The same with at most ``most`` Gaussians at any time."""
+        return replace(self, density=self.density.limited(most), max_gaussians=most)
 
     def scale_at(self, fraction: float) -> float:
         """Of the photos, when ``fraction`` of the steps is done: coarse to fine."""

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 from firstlight.losses import opacity_penalty, photometric, scale_penalty
-from firstlight.scene import Gaussians
+from firstlight.scene import Cameras, Gaussians
+
+
+class Rendered(NamedTuple):
+    """What a camera sees of the Gaussians; gradients flow back to them."""
+
+    rgb: Tensor  # [H, W, 3]
+    alpha: Tensor  # [H, W]
+    depth: Tensor  # [H, W] expected z-depth, scene units
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,10 +31,21 @@ class View:
     mask: Tensor | None  # [H, W] uint8, 255 = keep
     gaussians: Gaussians
     fraction: float  # of the steps done
+    index: int  # of the photo in the capture
+    camera: Cameras  # the one it was rendered from
+    extent: float  # size of the scene: ``Cameras.extent`` of the training views
+    generator: torch.Generator  # the only source of randomness
+    look: Callable[[Cameras], Rendered]  # the same Gaussians from elsewhere
+    depth: Tensor | None = None  # [H, W] expected z-depth; only where a term of the recipe ``sees_depth``
+    measured_depth: Tensor | None = None  # [H, W] of the photo, 0 where unknown; likewise
 
 
 class Term(Protocol):
     """A frozen dataclass: plain data in a recipe."""
+
+    @property
+    def sees_depth(self) -> bool:
+        """Whether it looks at ``View.depth`` or ``View.measured_depth``, which cost something."""
 
     def __call__(self, view: View) -> Tensor: ...
 
@@ -34,6 +55,7 @@ class Photometric:
     """(1 − w)·L1 + w·(1 − SSIM), as in 3DGS."""
 
     ssim_weight: float = 0.2
+    sees_depth: ClassVar[bool] = False
 
     def __call__(self, view: View) -> Tensor:
         return photometric(view.rendered, view.photo, view.mask, self.ssim_weight)
@@ -44,6 +66,7 @@ class OpacityPenalty:
     """weight · mean opacity (3DGS-MCMC, Kheradmand et al. 2024)."""
 
     weight: float = 0.01
+    sees_depth: ClassVar[bool] = False
 
     def __call__(self, view: View) -> Tensor:
         return self.weight * opacity_penalty(view.gaussians.opacities)
@@ -54,6 +77,7 @@ class ScalePenalty:
     """weight · mean standard deviation, scene units (3DGS-MCMC, Kheradmand et al. 2024)."""
 
     weight: float = 0.01
+    sees_depth: ClassVar[bool] = False
 
     def __call__(self, view: View) -> Tensor:
         return self.weight * scale_penalty(view.gaussians.scales)

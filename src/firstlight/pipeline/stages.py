@@ -56,6 +56,7 @@ class Options:
     recipe: str = "default"
     views: int | None = None
     steps: int | None = None
+    max_gaussians: int | None = None
     max_size: int = 640
     hold_out: HoldOut | tuple[str, ...] = "every8"
     seed: int = 0
@@ -71,6 +72,7 @@ def fit(
     out: str | Path | None = None,
     views: int | None = None,
     steps: int | None = None,
+    max_gaussians: int | None = None,
     max_size: int = 640,
     hold_out: HoldOut | Sequence[str] = "every8",
     seed: int = 0,
@@ -84,17 +86,20 @@ def fit(
     """Turn photos into a scene and a run folder.
 
     photos: whatever :func:`firstlight.load` takes, or the ``Capture`` that it gave. out: the run folder, by
-    default a new one under ``runs/``. views: train on that many. steps: instead of the recipe's. max_size:
-    of the photos' long side, in pixels. hold_out: every 8th photo by name, the named ones, or "none".
+    default a new one under ``runs/``. views: train on that many. steps: instead of the recipe's.
+    max_gaussians: a budget instead of the recipe's. max_size: of the photos' long side, in pixels.
+    hold_out: every 8th photo by name, the named ones, or "none".
     poses: find cameras from all photos, or from those trained on alone; held-out ones are then placed against
     these and aligned to the finished scene, only to measure with. refine_cameras: move training cameras along
     with the scene, as a recipe's ``cameras`` does. geometry: dense geometry before the start, instead of the
-    recipe's own choice: a name in ``firstlight.geometry.PROVIDERS`` or "none". checkpoint_seconds: between
-    two checkpoints, which :func:`resume` goes on from.
+    recipe's own choice: a name in ``firstlight.geometry.PROVIDERS`` or "none".
+    checkpoint_seconds: between two checkpoints, which :func:`resume` goes on from.
     InputError when the photos or the folder cannot be used.
     """
     if steps is not None and steps < 1:
         raise InputError(f"{steps} steps: expected at least 1.")
+    if max_gaussians is not None and max_gaussians < 1:
+        raise InputError(f"{max_gaussians} Gaussians: expected at least 1.")
     if max_size < 16:
         raise InputError(f"Photos of {max_size} pixels: expected a --max-size of at least 16.")
     held: HoldOut | tuple[str, ...]
@@ -103,7 +108,18 @@ def fit(
     else:
         held = (hold_out,) if isinstance(hold_out, str) else tuple(hold_out)
     name = recipe if isinstance(recipe, str) else recipe.name
-    options = Options(name, views, steps, max_size, held, seed, poses, refine_cameras, geometry)
+    options = Options(
+        name,
+        views=views,
+        steps=steps,
+        max_gaussians=max_gaussians,
+        max_size=max_size,
+        hold_out=held,
+        seed=seed,
+        poses=poses,
+        refine_cameras=refine_cameras,
+        geometry=geometry,
+    )
     parts = _parts(recipe, options)
     source = photos.layout if isinstance(photos, Capture) else str(photos)
     if out is None:
@@ -201,6 +217,8 @@ def _parts(recipe: str | Recipe, options: Options) -> Recipe:
         chosen = replace(chosen, geometry=None if options.geometry == "none" else options.geometry)
     if chosen.geometry is not None:
         get_provider(chosen.geometry)  # better now than after minutes
+    if options.max_gaussians is not None:
+        chosen = chosen.limited(options.max_gaussians)
     return chosen if options.steps is None else replace(chosen, steps=options.steps)
 
 

@@ -22,7 +22,7 @@ RECIPE = Recipe(
     name="default",
     summary="Sparse points, MCMC growth to a count that two cores can carry, rates for a short fit.",
     start=PointsOrRandom(),
-    density=Mcmc(cap=40_000, noise=1e5),
+    density=Mcmc(max_gaussians=40_000, noise=1e5),
     losses=(Photometric(), OpacityPenalty(0.01), ScalePenalty(0.01)),
     rates=RATES,
     pictures=((0.0, 0.5), (0.25, 1.0)),

@@ -17,9 +17,11 @@ def render_camera(
     sh_degree: int | None = None,
     background: Tensor | None = None,
     antialiased: bool = False,
+    depth: bool = False,
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """The view of ``camera`` (one, undistorted): colours [H, W, 3], alpha [H, W], the rasteriser's notes.
 
+    With ``depth`` the colours have a fourth channel: the expected z-depth Σ w z / Σ w, 0 where nothing is.
     ``sh_degree`` limits the spherical harmonics used (all by default); ``background`` is [3].
     ValueError when there is not exactly one camera, or when it is no plain pinhole.
     """
@@ -39,5 +41,6 @@ def render_camera(
         backgrounds=None if background is None else background[None],
         rasterize_mode="antialiased" if antialiased else "classic",
         packed=False,
+        render_mode="RGB+ED" if depth else "RGB",
     )
     return colors[0], alphas[0, ..., 0], meta

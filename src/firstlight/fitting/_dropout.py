@@ -1,0 +1,22 @@
+"""Opacity dropout: a step renders a random part of the Gaussians, so that none can rely on others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from firstlight.scene import Gaussians
+
+_GONE = -30.0  # logit of an opacity that no picture shows
+
+
+def dropped(gaussians: Gaussians, rate: float, generator: torch.Generator) -> Gaussians:
+    """``gaussians`` with a share ``rate`` of them made invisible and the others that much more opaque.
+
+    After DropGaussian (Park et al. 2025), which few views profit from: what hides behind others gets
+    gradients too. Gradients flow to those that are left.
+    """
+    keep = torch.rand(len(gaussians), generator=generator) >= rate
+    raised = (gaussians.opacities / (1 - rate)).clamp(max=1 - 1e-6)
+    return replace(gaussians, logit_opacities=torch.where(keep, torch.logit(raised), _GONE))
