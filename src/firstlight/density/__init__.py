@@ -1,5 +1,7 @@
 """Strategies that add, move and remove Gaussians during a fit."""
 
+from firstlight.density.complexity import Complexity as Complexity
+from firstlight.density.consistent import Consistent as Consistent
 from firstlight.density.fixed import Fixed as Fixed
 from firstlight.density.mcmc import Mcmc as Mcmc
 from firstlight.density.strategy import Look as Look
@@ -8,4 +10,6 @@ from firstlight.density.strategy import State as State
 from firstlight.density.strategy import Strategy as Strategy
 from firstlight.density.strategy import Trainable as Trainable
 from firstlight.density.strategy import Views as Views
+from firstlight.density.taming import Taming as Taming
+from firstlight.density.turbo import Turbo as Turbo
 from firstlight.density.vanilla import Vanilla as Vanilla

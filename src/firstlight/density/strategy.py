@@ -36,14 +36,14 @@ class Look(NamedTuple):
     """One training photo beside what is rendered of it, without gradients."""
 
     rendered: Tensor  # [H, W, 3], as the photo's camera exposed it
-    photo: Tensor  # [H, W, 3] in [0, 1]
+    photo: Tensor  # [H, W, 3] uint8
     mask: Tensor | None  # [H, W] uint8, 255 = keep
     meta: dict[str, Any]  # what the rasteriser returned, one camera, not packed
 
     @property
     def error(self) -> Tensor:
         """Mean absolute difference of the channels [H, W]; 0 where the mask says to ignore."""
-        difference = (self.rendered - self.photo).abs().mean(-1)
+        difference = (self.rendered - self.photo / 255).abs().mean(-1)
         return difference if self.mask is None else difference * (self.mask > 127)
 
 
@@ -52,8 +52,11 @@ class Views(Protocol):
 
     def __len__(self) -> int: ...
 
-    def look(self, place: int) -> Look:
-        """The training photo at ``place`` at the size of this step, rendered now."""
+    def look(self, place: int, keep: Tensor | None = None) -> Look:
+        """The training photo at ``place`` at the size of this step, rendered now.
+
+        With ``keep`` [N] bool only those Gaussians are in the picture; the notes still have N rows.
+        """
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,12 @@ def due(context: Refinement, start: int, stop: int, every: int) -> bool:
     """Whether to refine now, with constants of the papers' 30,000 steps (both ends exclusive)."""
     inside = scaled(start, context.steps) < context.step < scaled(stop, context.steps)
     return inside and context.step % interval(every, context.steps) == 0
+
+
+def occasions(start: int, stop: int, every: int, steps: int) -> list[int]:
+    """All steps of a fit of ``steps`` at which ``due`` says yes."""
+    between = interval(every, steps)
+    return [s for s in range(between, scaled(stop, steps), between) if s > scaled(start, steps)]
 
 
 def logit(probability: float) -> float:

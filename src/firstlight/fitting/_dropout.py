@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from firstlight.scene import Gaussians
 
@@ -18,5 +19,10 @@ def dropped(gaussians: Gaussians, rate: float, generator: torch.Generator) -> Ga
     gradients too. Gradients flow to those that are left.
     """
     keep = torch.rand(len(gaussians), generator=generator) >= rate
-    raised = (gaussians.opacities / (1 - rate)).clamp(max=1 - 1e-6)
-    return replace(gaussians, logit_opacities=torch.where(keep, torch.logit(raised), _GONE))
+    raised = torch.logit((gaussians.opacities / (1 - rate)).clamp(max=1 - 1e-6))
+    return without(replace(gaussians, logit_opacities=raised), ~keep)
+
+
+def without(gaussians: Gaussians, gone: Tensor) -> Gaussians:
+    """``gaussians`` with those of the mask ``gone`` [N] invisible; rows keep their places."""
+    return replace(gaussians, logit_opacities=gaussians.logit_opacities.masked_fill(gone, _GONE))

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from firstlight.density import Look, Refinement
 from firstlight.files.atomic import atomic_write
-from firstlight.fitting._dropout import dropped
+from firstlight.fitting._dilation import Lattice
+from firstlight.fitting._dropout import dropped, without
 from firstlight.fitting._exposure import Exposure
 from firstlight.fitting._interrupt import Interrupt
 from firstlight.fitting.cameras import MovingCameras, reach_of
@@ -28,7 +29,7 @@ from firstlight.fitting.recipe import Recipe
 from firstlight.fitting.terms import Rendered, View
 from firstlight.losses import psnr
 from firstlight.progress import Progress, Silent
-from firstlight.render import render_camera
+from firstlight.render import BLUR, render_camera
 from firstlight.scene import Cameras, Capture, Gaussians, Split
 from firstlight.starts import thinned_out
 
@@ -43,6 +44,16 @@ class Outcome(NamedTuple):
     psnr: float  # of the photo of this step; NaN where it was not asked for
     width: int
     height: int
+
+
+class _Sight(NamedTuple):
+    """What one step compares with."""
+
+    camera: Cameras
+    photo: Tensor  # [H, W, 3] uint8
+    mask: Tensor | None  # [H, W] uint8
+    depth: Tensor | None  # [H, W] measured
+    blur: float = BLUR  # that a pixel adds to splats, square pixels
 
 
 @dataclass(frozen=True)
@@ -90,7 +101,7 @@ class Fit:
         return camera if self.cameras is None else self.cameras.place(camera, index)
 
     def render(
-        self, camera: Cameras, gaussians: Gaussians, depth: bool = False
+        self, camera: Cameras, gaussians: Gaussians, depth: bool = False, blur: float = BLUR
     ) -> tuple[Tensor, Tensor, dict[str, Any]]:
         """``render_camera`` with what the recipe says about now."""
         return render_camera(
@@ -100,6 +111,7 @@ class Fit:
             background=self.background,
             antialiased=self.recipe.antialiased,
             depth=depth,
+            blur=blur,
         )
 
     def look(self, camera: Cameras) -> Rendered:
@@ -111,10 +123,9 @@ class Fit:
         """One photo, one update. ``look`` asks for the PSNR of the photo."""
         recipe, fraction = self.recipe, self.done / self.recipe.steps
         index, scale = self._next_photo(), recipe.scale_at(fraction)
-        camera = self.camera(index, scale)
-        photo, mask = as_tensors(self.pictures.at(index, scale))
-        deep = recipe.sees_depth
-        colors, alpha, meta = self.render(camera, self._thinned(fraction), deep)
+        sight = self._sight(index, scale, recipe.dilation_at(fraction))
+        deep, camera, photo, mask = recipe.sees_depth, sight.camera, sight.photo, sight.mask
+        colors, alpha, meta = self.render(camera, self._thinned(fraction), deep, sight.blur)
         rendered = colors[..., :3] if deep else colors
         if self.exposure is not None:
             rendered = self.exposure.apply(rendered, index)
@@ -131,7 +142,7 @@ class Fit:
             self.generator,
             self.look,
             depth=colors[..., 3] if deep else None,
-            measured_depth=self.pictures.depth(index, scale) if deep else None,
+            measured_depth=sight.depth,
         )
         loss = torch.stack([term(view) for term in recipe.losses]).sum()
         self.model.zero_grad()
@@ -158,6 +169,17 @@ class Fit:
             rendered, _, _ = self.render(self.camera(index), self.model.gaussians)
             values.append(psnr(rendered, photo, mask))
         return sum(values) / len(values)
+
+    def _sight(self, index: int, scale: float, every: int) -> _Sight:
+        camera = self.camera(index, scale)
+        photo, mask = as_tensors(self.pictures.at(index, scale))
+        depth = self.pictures.depth(index, scale) if self.recipe.sees_depth else None
+        if every == 1:
+            return _Sight(camera, photo, mask, depth)
+        lattice = Lattice(every, self.generator)
+        masked, deep = (None if one is None else lattice.of_picture(one) for one in (mask, depth))
+        # What a pixel adds to a splat is still a full-size pixel's.
+        return _Sight(lattice.of_camera(camera), lattice.of_picture(photo), masked, deep, BLUR / every**2)
 
     def _thinned(self, fraction: float) -> Gaussians:
         """The Gaussians that this step renders: all, or without those that dropout leaves out."""
@@ -219,14 +241,17 @@ class _TrainingViews:
         return len(self.fit.train)
 
     @torch.no_grad()
-    def look(self, place: int) -> Look:
+    def look(self, place: int, keep: Tensor | None = None) -> Look:
         fit, index = self.fit, self.fit.train[place]
+        gaussians = fit.model.gaussians
+        if keep is not None:
+            gaussians = without(gaussians, ~keep)
         scale = fit.recipe.scale_at(min(fit.done / fit.recipe.steps, 1.0))
         photo, mask = as_tensors(fit.pictures.at(index, scale))
-        rendered, _, meta = fit.render(fit.camera(index, scale), fit.model.gaussians)
+        rendered, _, meta = fit.render(fit.camera(index, scale), gaussians)
         if fit.exposure is not None:
             rendered = fit.exposure.apply(rendered, index)
-        return Look(rendered, photo.float() / 255, mask, meta)
+        return Look(rendered, photo, mask, meta)
 
 
 def fit_gaussians(

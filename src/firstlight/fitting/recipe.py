@@ -60,6 +60,7 @@ class Recipe:
     sh_degree: int = 3
     sh_every: float = 1 / 30  # of the steps: then the next degree joins
     pictures: tuple[tuple[float, float], ...] = ((0.0, 1.0),)  # from this fraction on, photos at this scale
+    dilation: tuple[tuple[float, int], ...] = ((0.0, 1),)  # from there on, one pixel of each d × d (Turbo-GS)
     exposure: bool = True  # one affine colour map a photo: only where photos are a camera's own
     antialiased: bool = False
     cameras: CameraRefinement | None = None  # None: they stay where they are
@@ -80,6 +81,10 @@ class Recipe:
     def scale_at(self, fraction: float) -> float:
         """Of the photos, when ``fraction`` of the steps is done: coarse to fine."""
         return next(scale for start, scale in reversed(self.pictures) if fraction >= start)
+
+    def dilation_at(self, fraction: float) -> int:
+        """Every how many-th pixel, across and down, is rendered when ``fraction`` of the steps is done."""
+        return next(every for start, every in reversed(self.dilation) if fraction >= start)
 
     def sh_degree_at(self, fraction: float) -> int:
         return min(self.sh_degree, int(fraction / self.sh_every)) if self.sh_every > 0 else self.sh_degree

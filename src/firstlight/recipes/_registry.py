@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from firstlight.errors import InputError
 from firstlight.fitting import Recipe
-from firstlight.recipes import default, mcmc, vanilla
+from firstlight.recipes import consistent, default, dropout, mcmc, random, taming, turbo_gs, vanilla
 
-RECIPES: dict[str, Recipe] = {module.RECIPE.name: module.RECIPE for module in (default, vanilla, mcmc)}
+RECIPES: dict[str, Recipe] = {
+    module.RECIPE.name: module.RECIPE
+    for module in (default, vanilla, mcmc, random, taming, turbo_gs, consistent, dropout)
+}
 
 
 def get_recipe(name: str) -> Recipe:

@@ -1,6 +1,7 @@
 """The rasteriser: gsplat's operations on the CPU."""
 
 from firstlight.render._blend import rasterize_to_pixels as rasterize_to_pixels
+from firstlight.render._camera import BLUR as BLUR
 from firstlight.render._camera import render_camera as render_camera
 from firstlight.render._covariance import quat_scale_to_covar_preci as quat_scale_to_covar_preci
 from firstlight.render._harmonics import spherical_harmonics as spherical_harmonics

@@ -9,6 +9,8 @@ from torch import Tensor
 from firstlight.render._rasterization import rasterization
 from firstlight.scene import Cameras, Gaussians
 
+BLUR = 0.3  # of 3DGS
+
 
 def render_camera(
     gaussians: Gaussians,
@@ -18,11 +20,13 @@ def render_camera(
     background: Tensor | None = None,
     antialiased: bool = False,
     depth: bool = False,
+    blur: float = BLUR,
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """The view of ``camera`` (one, undistorted): colours [H, W, 3], alpha [H, W], the rasteriser's notes.
 
     With ``depth`` the colours have a fourth channel: the expected z-depth Σ w z / Σ w, 0 where nothing is.
-    ``sh_degree`` limits the spherical harmonics used (all by default); ``background`` is [3].
+    ``blur`` is the variance in square pixels that a pixel adds to every splat (``eps2d``). ``sh_degree``
+    limits the spherical harmonics used (all by default); ``background`` is [3].
     ValueError when there is not exactly one camera, or when it is no plain pinhole.
     """
     if len(camera) != 1 or not camera.undistorted:
@@ -41,6 +45,7 @@ def render_camera(
         backgrounds=None if background is None else background[None],
         rasterize_mode="antialiased" if antialiased else "classic",
         packed=False,
+        eps2d=blur,
         render_mode="RGB+ED" if depth else "RGB",
     )
     return colors[0], alphas[0, ..., 0], meta
