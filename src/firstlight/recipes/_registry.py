@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from firstlight.errors import InputError
 from firstlight.fitting import Recipe
-from firstlight.recipes import consistent, default, dropout, mcmc, random, taming, turbo_gs, vanilla
+from firstlight.recipes import (
+    consistent,
+    default,
+    dropout,
+    igmn_start,
+    mcmc,
+    random,
+    taming,
+    turbo_gs,
+    vanilla,
+)
 
 RECIPES: dict[str, Recipe] = {
     module.RECIPE.name: module.RECIPE
-    for module in (default, vanilla, mcmc, random, taming, turbo_gs, consistent, dropout)
+    for module in (default, vanilla, mcmc, random, taming, turbo_gs, consistent, dropout, igmn_start)
 }
 
 

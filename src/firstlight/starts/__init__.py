@@ -1,6 +1,7 @@
 """Where the first Gaussians stand: one module a method, each a ``Capture`` → ``Gaussians``."""
 
 from firstlight.starts._thinning import thinned_out as thinned_out
+from firstlight.starts.igmn import IgmnStart as IgmnStart
 from firstlight.starts.points_or_random import PointsOrRandom as PointsOrRandom
 from firstlight.starts.random_box import RandomBox as RandomBox
 from firstlight.starts.sfm_points import SfmPoints as SfmPoints

@@ -1,0 +1,190 @@
+"""A Fast Incremental Gaussian Mixture Model (Pinto and Engel 2015): one pass, precisions, no inverses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+from scipy.stats import chi2
+
+Array = npt.NDArray[np.float64]
+
+LEAST = 1e-9  # share of a point below which a component does not notice it
+
+
+@dataclass
+class IncrementalGMM:
+    """A mixture of full-covariance Gaussians that grows with the data, each point seen once.
+
+    A point that no component expects founds one. Otherwise all components move towards it by their share:
+    means, precision matrices and log-determinants by exact rank-one formulas, O(D²) a component. The
+    published update (two rank-one steps about the moved mean) amounts to another coefficient, ω(1 − 3ω + ω²)
+    in the place of ω(1 − ω), and loses positive definiteness when a component is young; here each component's
+    covariance is that of its weighted points and one point of the prior's.
+    """
+
+    beta: float = 0.1  # a point is unexpected outside of the ellipsoid that holds 1 − beta of a component
+    delta: float = 0.1  # a new component's standard deviations, over those of the data
+    max_components: int = 100_000  # then the nearest component takes what none expects
+    min_age: int = 5  # points that a component may see before it is asked for its mass
+    min_mass: float = 3.0
+
+    def __post_init__(self) -> None:
+        self.means: Array = np.empty((0, 0))  # [K, D]
+        self.precisions: Array = np.empty((0, 0, 0))  # [K, D, D]
+        self.log_dets: Array = np.empty(0)  # [K] of covariances
+        self.masses: Array = np.empty(0)  # [K] points' shares, summed
+        self.ages: Array = np.empty(0)  # [K] points since it was founded
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+    @property
+    def weights(self) -> Array:
+        """Mixing proportions [K]."""
+        return np.asarray(self.masses / self.masses.sum())
+
+    @property
+    def covariances(self) -> Array:
+        """[K, D, D]"""
+        return np.asarray(np.linalg.inv(self.precisions))
+
+    def partial_fit(self, points: Array, deviations: Array | None = None) -> IncrementalGMM:
+        """Learn ``points`` [P, D] in their order.
+
+        ``deviations`` [D] are rough standard deviations of the data, by default those of these points.
+        ValueError for points of another dimension, or ones that are not finite.
+        """
+        points = np.ascontiguousarray(points, np.float64)
+        if points.ndim != 2 or not np.isfinite(points).all():
+            raise ValueError("expected finite points [P, D]")
+        dimension = points.shape[1]
+        if len(self) == 0:
+            self.means, self.precisions = np.empty((0, dimension)), np.empty((0, dimension, dimension))
+        if dimension != self.means.shape[1]:
+            raise ValueError(f"expected points of {self.means.shape[1]} dimensions, got {dimension}")
+        if len(points) == 0:
+            return self
+        spread = points.std(0) if deviations is None else np.asarray(deviations, np.float64)
+        prior = 1 / (self.delta * np.maximum(spread, 1e-12)) ** 2
+        expected = float(chi2.ppf(1 - self.beta, dimension))
+        state = (self.means, self.precisions, self.log_dets, self.masses, self.ages)
+        state = _learn(points, prior, expected, self.max_components, self.min_age, self.min_mass, *state)
+        self.means, self.precisions, self.log_dets, self.masses, self.ages = state
+        return self
+
+    def score_samples(self, points: Array) -> Array:
+        """Logarithm of the density at ``points`` [P, D]: [P]."""
+        joint = self._log_joint(points, np.arange(self.means.shape[1]))
+        highest = joint.max(1)
+        return np.asarray(highest + np.log(np.exp(joint - highest[:, None]).sum(1)))
+
+    def predict(self, known: Array, inputs: list[int]) -> Array:
+        """The expected other coordinates [P, D − I], given those at ``inputs``: ``known`` [P, I]."""
+        targets = [i for i in range(self.means.shape[1]) if i not in inputs]
+        joint = self._log_joint(known, np.asarray(inputs))
+        share = np.exp(joint - joint.max(1, keepdims=True))
+        share /= share.sum(1, keepdims=True)
+        within = self.precisions[:, targets][:, :, targets]
+        across = self.precisions[:, targets][:, :, inputs]
+        slope = np.linalg.solve(within, across)  # [K, T, I]
+        offset = known[:, None] - self.means[None][:, :, inputs]  # [P, K, I]
+        recalled = self.means[None][:, :, targets] - np.einsum("kti,pki->pkt", slope, offset)
+        return np.asarray(np.einsum("pk,pkt->pt", share, recalled))
+
+    def _log_joint(self, points: Array, axes: npt.NDArray[np.intp]) -> Array:
+        """log(weight · density of the marginal over ``axes``) [P, K]."""
+        covariances = self.covariances[:, axes][:, :, axes]
+        factors = np.linalg.cholesky(covariances)
+        offset = points[:, None] - self.means[None][:, :, axes]
+        white = np.linalg.solve(factors[None], offset[..., None])[..., 0]
+        log_dets = 2 * np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(1)
+        constant = np.log(self.weights) - 0.5 * (log_dets + len(axes) * np.log(2 * np.pi))
+        return np.asarray(constant - 0.5 * (white**2).sum(-1))
+
+
+@njit(cache=True, error_model="numpy")
+def _learn(
+    points: Any,
+    prior: Any,
+    expected: float,
+    most: int,
+    min_age: int,
+    min_mass: float,
+    means: Any,
+    precisions: Any,
+    log_dets: Any,
+    masses: Any,
+    ages: Any,
+) -> Any:
+    count, dimension = means.shape
+    room = count + 64
+    m, p = np.zeros((room, dimension)), np.zeros((room, dimension, dimension))
+    d, s, v = np.zeros(room), np.zeros(room), np.zeros(room)
+    m[:count], p[:count], d[:count], s[:count], v[:count] = means, precisions, log_dets, masses, ages
+    prior_log_det = -np.log(prior).sum()
+    distance, share, g = np.zeros(room), np.zeros(room), np.zeros(dimension)
+    for x in points:
+        nearest = np.inf
+        for k in range(count):
+            total = 0.0
+            for i in range(dimension):
+                row = 0.0
+                for j in range(dimension):
+                    row += p[k, i, j] * (x[j] - m[k, j])
+                total += row * (x[i] - m[k, i])
+            distance[k] = total
+            nearest = min(nearest, total)
+        if count == 0 or (nearest >= expected and count < most):
+            if count == room:  # twice the room
+                room *= 2
+                m, p = np.concatenate((m, np.zeros_like(m))), np.concatenate((p, np.zeros_like(p)))
+                d, s = np.concatenate((d, np.zeros_like(d))), np.concatenate((s, np.zeros_like(s)))
+                v = np.concatenate((v, np.zeros_like(v)))
+                distance, share = np.zeros(room), np.zeros(room)
+            m[count], d[count], s[count], v[count] = x, prior_log_det, 1.0, 1.0
+            for i in range(dimension):
+                for j in range(dimension):
+                    p[count, i, j] = prior[i] if i == j else 0.0
+            count += 1
+        else:
+            highest = -np.inf
+            for k in range(count):
+                share[k] = np.log(s[k]) - 0.5 * (d[k] + distance[k])
+                highest = max(highest, share[k])
+            total = 0.0
+            for k in range(count):
+                share[k] = np.exp(share[k] - highest)
+                total += share[k]
+            for k in range(count):
+                v[k] += 1
+                part = share[k] / total
+                if part < LEAST:
+                    continue
+                s[k] += part
+                w = part / s[k]
+                # Λ ← (Λ⁻¹(1 − w) + w(1 − w) e eᵀ)⁻¹ by Sherman and Morrison, e from the mean before it moves
+                c, inner = w * (1 - w), 0.0
+                for i in range(dimension):
+                    g[i] = 0.0
+                    for j in range(dimension):
+                        g[i] += p[k, i, j] / (1 - w) * (x[j] - m[k, j])
+                    inner += g[i] * (x[i] - m[k, i])
+                for i in range(dimension):
+                    for j in range(dimension):
+                        p[k, i, j] = p[k, i, j] / (1 - w) - c / (1 + c * inner) * g[i] * g[j]
+                d[k] += dimension * np.log(1 - w) + np.log(1 + c * inner)
+                for i in range(dimension):
+                    m[k, i] += w * (x[i] - m[k, i])
+        kept = 0
+        for k in range(count):
+            if v[k] > min_age and s[k] < min_mass and count > 1:
+                continue
+            if kept != k:
+                m[kept], p[kept], d[kept], s[kept], v[kept] = m[k], p[k], d[k], s[k], v[k]
+            kept += 1
+        count = max(kept, 1)
+    return m[:count].copy(), p[:count].copy(), d[:count].copy(), s[:count].copy(), v[:count].copy()
