@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from firstlight.density import Complexity, Consistent, Look, Taming, Turbo, Vanilla
-from firstlight.density._sharing import draw_distinct
 from firstlight.density.strategy import occasions
 from firstlight.render import render_camera
+from firstlight.sampling import draw_distinct
 from firstlight.scene import Cameras, Gaussians
 from tests.density.fakes import FakeTrainable, context, meta, round_gaussians
 from tests.scenes import ring

@@ -2,6 +2,7 @@
 
 from firstlight.density.complexity import Complexity as Complexity
 from firstlight.density.consistent import Consistent as Consistent
+from firstlight.density.fading import Fading as Fading
 from firstlight.density.fixed import Fixed as Fixed
 from firstlight.density.mcmc import Mcmc as Mcmc
 from firstlight.density.strategy import Look as Look

@@ -36,24 +36,3 @@ def _binomials(limit: int) -> Tensor:
     """C(n, j) for n = 0 … ``limit`` (rows) and j = 1 … ``limit`` (columns)."""
     rows = [[math.comb(n, j) for j in range(1, limit + 1)] for n in range(limit + 1)]
     return torch.tensor(rows, dtype=torch.float64)
-
-
-def draw(weights: Tensor, count: int, generator: torch.Generator | None = None) -> Tensor:
-    """``count`` indices with replacement, as likely as ``weights`` [N] say."""
-    # Inverting the running sum has no limit on N, which torch.multinomial has, and one call of the generator.
-    total = weights.double().cumsum(0)
-    places = torch.rand(count, dtype=torch.float64, generator=generator, device=weights.device) * total[-1]
-    return torch.searchsorted(total, places, right=True).clamp(max=len(weights) - 1)
-
-
-def draw_distinct(weights: Tensor, count: int, generator: torch.Generator | None = None) -> Tensor:
-    """Up to ``count`` different indices, drawn one after another as likely as ``weights`` [N] ≥ 0 say.
-
-    Fewer where fewer have weight. As ``numpy.random.choice`` without replacement, by the race of
-    exponential clocks (Efraimidis and Spirakis 2006): the first ``count`` to ring.
-    """
-    rings = torch.rand(len(weights), dtype=torch.float64, generator=generator)
-    rings = -torch.log1p(-rings) / weights.double()
-    rings[weights <= 0] = torch.inf
-    count = min(count, int((weights > 0).sum()))
-    return rings.argsort(stable=True)[:count]

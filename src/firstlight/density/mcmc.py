@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from firstlight.density._langevin import shaken
-from firstlight.density._sharing import draw, share
+from firstlight.density._sharing import share
 from firstlight.density.strategy import PAPER_STEPS, Refinement, State, Trainable, due, interval
+from firstlight.sampling import draw
 from firstlight.scene import Gaussians
 
 

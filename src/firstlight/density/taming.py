@@ -10,11 +10,11 @@ from torch import Tensor
 
 from firstlight.density._resets import reset_opacities, resets
 from firstlight.density._screen import mean_gradient, nothing_seen, watch
-from firstlight.density._sharing import draw_distinct
 from firstlight.density._splitting import grow
 from firstlight.density.strategy import Look, Refinement, State, Trainable, due, occasions, scaled
 from firstlight.losses import photometric
 from firstlight.render import splat_scores
+from firstlight.sampling import draw_distinct
 from firstlight.scene import Gaussians
 
 # Weights of what a score is made of, as in the authors' code. Each is divided by its median first.

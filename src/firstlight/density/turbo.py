@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from firstlight.density._screen import mean_gradient, nothing_seen, watch
-from firstlight.density._sharing import draw_distinct
 from firstlight.density._splitting import grow
 from firstlight.density.strategy import Refinement, State, Trainable, due, occasions, scaled
 from firstlight.losses import psnr
 from firstlight.render import splat_scores
+from firstlight.sampling import draw_distinct
 from firstlight.scene import Gaussians
 
 VISITED = 0.1  # Σ w of a Gaussian in a view that counts as having looked at it

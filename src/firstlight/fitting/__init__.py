@@ -8,6 +8,7 @@ from firstlight.fitting.loop import fit_gaussians as fit_gaussians
 from firstlight.fitting.memory import peak_memory_mb as peak_memory_mb
 from firstlight.fitting.recipe import Rates as Rates
 from firstlight.fitting.recipe import Recipe as Recipe
+from firstlight.fitting.terms import DepthTeacher as DepthTeacher
 from firstlight.fitting.terms import OpacityPenalty as OpacityPenalty
 from firstlight.fitting.terms import Photometric as Photometric
 from firstlight.fitting.terms import ScalePenalty as ScalePenalty

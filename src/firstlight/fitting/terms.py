@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Protocol
@@ -9,7 +10,7 @@ from typing import ClassVar, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from firstlight.losses import opacity_penalty, photometric, scale_penalty
+from firstlight.losses import depth_l1, opacity_penalty, photometric, scale_penalty
 from firstlight.scene import Cameras, Gaussians
 
 
@@ -81,3 +82,22 @@ class ScalePenalty:
 
     def __call__(self, view: View) -> Tensor:
         return self.weight * scale_penalty(view.gaussians.scales)
+
+
+@dataclass(frozen=True)
+class DepthTeacher:
+    """weight · exp(−fading · share of the steps done) · mean |depth − known depth| / median known depth.
+
+    With ``fading`` 0 it is the depth loss of DRGS (Chung et al. 2024); with a strong one, the teacher of Does
+    Gaussian Splatting need SFM Initialization? (Foroutan et al. 2024), whose errors must not cap quality.
+    """
+
+    weight: float = 0.1
+    fading: float = 0.0
+    sees_depth: ClassVar[bool] = True
+
+    def __call__(self, view: View) -> Tensor:
+        if view.depth is None or view.measured_depth is None:
+            return view.alpha.new_zeros(())
+        weight = self.weight * math.exp(-self.fading * view.fraction)
+        return weight * depth_l1(view.depth, view.measured_depth, view.mask)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from firstlight.errors import InputError
 from firstlight.fitting import Recipe
 from firstlight.recipes import (
+    coherentgs_start,
     consistent,
     default,
     dropout,
+    edgs,
     igmn_start,
+    instantsplat,
     mcmc,
     random,
     taming,
@@ -18,7 +21,20 @@ from firstlight.recipes import (
 
 RECIPES: dict[str, Recipe] = {
     module.RECIPE.name: module.RECIPE
-    for module in (default, vanilla, mcmc, random, taming, turbo_gs, consistent, dropout, igmn_start)
+    for module in (
+        default,
+        vanilla,
+        mcmc,
+        random,
+        taming,
+        turbo_gs,
+        consistent,
+        dropout,
+        igmn_start,
+        edgs,
+        instantsplat,
+        coherentgs_start,
+    )
 }
 
 

@@ -1,7 +1,11 @@
 """Where the first Gaussians stand: one module a method, each a ``Capture`` → ``Gaussians``."""
 
 from firstlight.starts._thinning import thinned_out as thinned_out
+from firstlight.starts.dense import CloudStart as CloudStart
+from firstlight.starts.dense import EdgsStart as EdgsStart
+from firstlight.starts.dense import InstantStart as InstantStart
 from firstlight.starts.igmn import IgmnStart as IgmnStart
+from firstlight.starts.pixelwise import PixelStart as PixelStart
 from firstlight.starts.points_or_random import PointsOrRandom as PointsOrRandom
 from firstlight.starts.random_box import RandomBox as RandomBox
 from firstlight.starts.sfm_points import SfmPoints as SfmPoints

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from firstlight.density._langevin import FADING_AT, STEEPNESS, shaken
-from firstlight.density._sharing import draw
 from firstlight.density._splitting import SHRINK, drawn_from
 from firstlight.density.gsplat._relocation import compute_relocation
 from firstlight.density.gsplat._surgery import Optimizers, Params, rewrite, with_zeros
+from firstlight.sampling import draw
 
 State = dict[str, Any]
 
