@@ -9,6 +9,7 @@ from pathlib import Path
 
 from firstlight.errors import InputError
 from firstlight.geometry._densify import Source, Stereo
+from firstlight.geometry._field import RadianceField
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,12 @@ PROVIDERS: dict[str, Provider] = {
     provider.name: provider
     for provider in (
         Provider("stereo", "multi-view stereo, from the photos alone", "Apache-2.0 (firstlight)", Stereo),
+        Provider(
+            "radiance-field",
+            "a voxel radiance field trained on the photos",
+            "Apache-2.0 (firstlight)",
+            RadianceField,
+        ),
         _network(
             "depth-anything-v2-small",
             "relative depth of single photos (Yang et al. 2024)",

@@ -13,6 +13,7 @@ from firstlight.recipes import (
     igmn_start,
     instantsplat,
     mcmc,
+    nerf_distill,
     random,
     taming,
     turbo_gs,
@@ -34,6 +35,7 @@ RECIPES: dict[str, Recipe] = {
         edgs,
         instantsplat,
         coherentgs_start,
+        nerf_distill,
     )
 }
 

@@ -28,8 +28,8 @@ class EdgsStart:
 
     EDGS (Kotovenko et al. 2025). Pixels whose confidence passes ``surest`` are drawn alike, others by their
     confidence, which spreads the draw over the picture as the paper's does. A Gaussian is round, half opaque,
-    and as wide as half the gap between drawn pixels, at least half a pixel: the paper's 0.001 × distance means
-    about that at its sizes. The cloud comes from firstlight's stereo in place of the paper's pretrained matcher.
+    and as wide as half the gap between drawn pixels, at least half a pixel: the paper's 0.001 × distance is
+    about that at its sizes. The cloud is firstlight's stereo, not the paper's pretrained matcher.
     """
 
     count: int = 40_000
