@@ -37,7 +37,7 @@ class Sift:
 
     max_size: int = 1600  # pixels of the long side of the picture that is looked at
     enlarge_to: int = 0  # enlarge smaller photos to this long side, at most twice
-    count: int = 4096  # at most
+    count: int = 8192  # at most: half of them the largest, then those of highest contrast
     contrast: float = 0.02  # of a keypoint; COLMAP's 0.0067 × 3 layers an octave
 
 
@@ -82,14 +82,19 @@ def _chosen(
     height: int,
     count: int,
 ) -> list[cv2.KeyPoint]:
-    """Those on kept pixels, of the largest scale: they are found again more often than the contrastful."""
+    """Those on kept pixels: half of ``count`` of the largest scale, as they are found again most surely, then
+    those of the highest contrast, as they are found to the smallest fraction of a pixel.
+    """
     if mask is not None and keypoints:
         xy = np.array([k.pt for k in keypoints], np.float32) + 0.5
         column, row = _pixels(xy, width, height)
         keep = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)[row, column] > 0
         keypoints = [k for k, kept in zip(keypoints, keep.tolist(), strict=True) if kept]
     # By everything, so that the order does not hang on how OpenCV's threads took turns.
-    return sorted(keypoints, key=lambda k: (-k.size, k.pt, k.angle))[:count]
+    keypoints = sorted(keypoints, key=lambda k: (-k.size, k.pt, k.angle))
+    large, rest = keypoints[: count // 2], keypoints[count // 2 :]
+    rest = sorted(rest, key=lambda k: (-k.response, k.pt, k.angle))[: count - len(large)]
+    return large + sorted(rest, key=lambda k: (-k.size, k.pt, k.angle))
 
 
 def _pixels(

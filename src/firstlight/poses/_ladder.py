@@ -19,17 +19,18 @@ from firstlight.poses._mapping import (
     map_incrementally,
     write_database,
 )
-from firstlight.poses._pairs import CHANCE, Links, Pair, link_photos
+from firstlight.poses._pairs import CHANCE, FULL, Links, Pair, link_photos
 from firstlight.poses._parallax import shows_parallax
 from firstlight.poses._placed import Placed, Verdict
 from firstlight.poses._quiet import quiet
+from firstlight.poses._refine import refine
 from firstlight.poses._verdicts import MIN_OBSERVATIONS, refusal, verdicts
 from firstlight.progress import Progress, Stage
 from firstlight.scene import Capture, Photo, SetAside
 
 FEW = 40  # photos, up to which it is cheap to look for more features
 LOOK = Sift()
-CLOSER_LOOK = Sift(enlarge_to=2016, count=8192, contrast=0.01)
+CLOSER_LOOK = Sift(enlarge_to=2016, contrast=0.01)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +67,13 @@ class Attempt:
 
 
 def structure_from_motion(capture: Capture, *, seed: int, progress: Progress) -> Placed:
-    """SIFT, two-view geometry, and pycolmap's mappers on a ladder of ever smaller demands.
+    """SIFT, two-view geometry, and pycolmap's mappers on a ladder of ever smaller demands; then ``refine``.
 
     The rungs: incremental mapping (Schönberger 2016) with COLMAP's demands, then with half of them; global
     mapping (Pan 2024), less exact, which places photos that have only weak links each but many of them; for
-    few photos, all of it again with more features. The first that places every photo ends it;
-    otherwise the one that placed most is kept. A rung is left out when no missing photo is within its reach.
+    few photos, all of it again with more features; where the EXIF names no lens, with one for each photo.
+    The first that places every photo ends it; otherwise the one that placed most is kept. A rung is left out
+    when no missing photo is within its reach.
     """
     with quiet():
         photos, aside = _one_kind(capture)
@@ -83,6 +85,7 @@ def structure_from_motion(capture: Capture, *, seed: int, progress: Progress) ->
         best = _climb(photos, seed, progress)
         if not best.models:
             raise refusal(best.evidence.photos, best.evidence.features, best.evidence.links)
+        best = _refined(best, seed, progress)
         placed = _finish(replace(capture, photos=photos), best, aside)
     progress.note(f"{len(placed.capture)} of {len(photos)} photos placed ({placed.method})")
     return placed
@@ -105,17 +108,26 @@ def _climb(photos: list[Photo], seed: int, progress: Progress) -> Attempt:
     # More features cannot help a photo that shares nothing with those that are placed.
     promising = [pair for pair, link in evidence.links.items() if len(link.matches) >= CHANCE]
     if len(photos) <= FEW and any(best.could_grow_by(pair) for pair in promising):
-        closer = _look(photos, CLOSER_LOOK, seed, progress, promising)
+        closer = _look(photos, CLOSER_LOOK, seed, progress, promising, CLOSER_LOOK.count)
         best = _best(best, closer, ", more features", seed, progress)
+    if any(photo.lens is None for photo in photos):
+        apart = replace(evidence, cameras=lens_cameras(photos, apart=True))
+        best = _best(best, apart, ", each photo with its own lens", seed, progress)
     return best
 
 
 def _look(
-    photos: list[Photo], sift: Sift, seed: int, progress: Progress, pairs: list[Pair] | None = None
+    photos: list[Photo],
+    sift: Sift,
+    seed: int,
+    progress: Progress,
+    pairs: list[Pair] | None = None,
+    count: int = FULL,
 ) -> Evidence:
     features = extract_all(photos, sift, progress)
     cameras = lens_cameras(photos)
-    return Evidence(photos, features, cameras, link_photos(photos, features, cameras, seed, progress, pairs))
+    links = link_photos(photos, features, cameras, seed, progress, pairs, count)
+    return Evidence(photos, features, cameras, links)
 
 
 def _best(best: Attempt, evidence: Evidence, words: str, seed: int, progress: Progress) -> Attempt:
@@ -156,6 +168,14 @@ def trusted(models: list[pycolmap.Reconstruction]) -> list[pycolmap.Reconstructi
                 model.deregister_frame(model.image(image_id).frame_id)
     rest = [model for model in models if model.num_reg_images() >= 2]
     return sorted(rest, key=lambda model: (-model.num_reg_images(), -model.num_points3D()))
+
+
+def _refined(best: Attempt, seed: int, progress: Progress) -> Attempt:
+    """With its largest model refined, unless that would cost a photo."""
+    names = [photo.name for photo in best.evidence.photos]
+    refined = trusted([refine(best.models[0], names, best.evidence.features, seed, progress)])
+    attempt = Attempt(best.how, best.evidence, refined + best.models[1:])
+    return attempt if refined and len(attempt.missing) <= len(best.missing) else best
 
 
 def _finish(capture: Capture, best: Attempt, other_kind: list[SetAside]) -> Placed:

@@ -13,6 +13,7 @@ from firstlight.poses._pairs import Links
 from firstlight.scene import Photo
 
 DEFAULT_FOCAL = 1.2  # of the long side, where EXIF says nothing
+FEW_VIEWS = 8
 
 
 @dataclass(frozen=True)
@@ -22,21 +23,23 @@ class Demands:
     pose_inliers: int = 30
     start_inliers: int = 100
     start_angle: float = 16.0  # degrees between the rays of the first two photos
-    everything: bool = False  # use also what only two photos saw; needed where views are few
 
 
 STRICT = Demands()
 RELAXED = Demands(pose_inliers=15, start_inliers=50, start_angle=8.0)
-FEW = Demands(pose_inliers=15, start_inliers=30, start_angle=4.0, everything=True)
 
 
-def lens_cameras(photos: Sequence[Photo]) -> list[pycolmap.Camera]:
-    """One camera a photo; photos of one lens and size share it (the same ``camera_id``)."""
-    known: dict[tuple[str | None, int, int, bool, str], pycolmap.Camera] = {}
+def lens_cameras(photos: Sequence[Photo], apart: bool = False) -> list[pycolmap.Camera]:
+    """One camera a photo; photos of one lens and size share it (the same ``camera_id``).
+
+    Photos whose EXIF names no lens are taken to share one too, as one folder mostly comes from one camera,
+    and a shared focal length is known far better; ``apart`` gives each of them its own.
+    """
+    known: dict[tuple[str | None, int, int, str], pycolmap.Camera] = {}
     cameras = []
     for photo in photos:
-        alone = photo.name if photo.lens is None else ""
-        key = (photo.lens, photo.width, photo.height, photo.panorama, alone)
+        alone = photo.name if photo.lens is None and apart else ""
+        key = (photo.lens, photo.width, photo.height, alone)
         if key not in known:
             known[key] = _camera(photo, len(known) + 1)
         cameras.append(known[key])
@@ -75,10 +78,8 @@ def write_database(
     return database
 
 
-def map_incrementally(
-    database: pycolmap.Database, demands: Demands, seed: int, placed: Callable[[], None]
-) -> list[pycolmap.Reconstruction]:
-    """Models found one photo after the other, the largest first; ``placed`` is called at each photo."""
+def mapping_options(seed: int, photos: int) -> pycolmap.IncrementalPipelineOptions:
+    """What all incremental mapping has in common."""
     options = pycolmap.IncrementalPipelineOptions()
     options.extract_colors = False
     options.min_model_size = 2
@@ -86,10 +87,19 @@ def map_incrementally(
     # More threads add up normal equations in changing order: the same seed would give other cameras.
     options.num_threads = options.mapper.num_threads = 1
     options.random_seed = options.mapper.random_seed = options.triangulation.random_seed = seed
+    # Where photos are few, most points are seen by two only, and there is nothing better to be had.
+    options.triangulation.ignore_two_view_tracks = photos > FEW_VIEWS
+    return options
+
+
+def map_incrementally(
+    database: pycolmap.Database, demands: Demands, seed: int, placed: Callable[[], None]
+) -> list[pycolmap.Reconstruction]:
+    """Models found one photo after the other, the largest first; ``placed`` is called at each photo."""
+    options = mapping_options(seed, database.num_images())
     options.mapper.abs_pose_min_num_inliers = demands.pose_inliers
     options.mapper.init_min_num_inliers = demands.start_inliers
     options.mapper.init_min_tri_angle = demands.start_angle
-    options.triangulation.ignore_two_view_tracks = not demands.everything
     manager = pycolmap.ReconstructionManager()
     pipeline = pycolmap.IncrementalPipeline(options, database, manager)
     event = pycolmap.IncrementalPipelineCallback

@@ -28,6 +28,7 @@ PARTNERS = 12  # every photo is matched in full with at least that many others
 PROMISING = 24  # preview matches that make a pair worth it in any case
 NEIGHBOURS = 6  # frames of a video before and after
 MIN_INLIERS = 15
+FULL = 4096  # keypoints compared in a full match
 CHANCE = 12  # matches; photos of different places share fewer than that by chance
 
 
@@ -71,10 +72,11 @@ def link_photos(
     seed: int,
     progress: Progress,
     pairs: Sequence[Pair] | None = None,
+    count: int = FULL,
 ) -> Links:
     """Match the pairs that are worth it, or ``pairs``, and fit their two-view geometry.
 
-    ``cameras``: one a photo.
+    ``cameras``: one a photo; ``count``: keypoints compared, those of the largest scale.
     """
     if pairs is None:
         pairs = choose_pairs(photos, features, progress)
@@ -83,7 +85,7 @@ def link_photos(
 
     def link(pair: Pair) -> Link:
         i, j = pair
-        matches = match(features[i], features[j])
+        matches = match(features[i], features[j], count)
         if len(matches) < MIN_INLIERS:
             return Link(matches, pycolmap.TwoViewGeometry())
         geometry = pycolmap.estimate_two_view_geometry(
