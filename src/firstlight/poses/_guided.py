@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from firstlight.poses._features import Features
+from firstlight.poses._features import Features, Matches
 from firstlight.poses._matching import MAX_ANGLE, RATIO, UNIT
 
 Floats = npt.NDArray[np.float64]
@@ -45,14 +45,14 @@ def sort_into_cells(features: Features, straight: Floats) -> Sorted:
     )
 
 
-def match_along_lines(a: Sorted, b: Sorted, fundamental: Floats, radius: float) -> npt.NDArray[np.uint32]:
-    """Pairs [M, 2] of keypoints that are each other's nearest among those that geometry allows.
+def match_along_lines(a: Sorted, b: Sorted, fundamental: Floats, radius: float) -> Matches:
+    """Keypoints that are each other's nearest among those that geometry allows.
 
     ``fundamental`` [3, 3] takes a point of ``a`` to its line in ``b``, both as ``Sorted`` holds them;
     ``radius``: pixels that a match may lie off that line.
     """
     if min(len(a.xy), len(b.xy)) == 0:
-        return np.zeros((0, 2), np.uint32)
+        return Matches.none()
     lines = np.concatenate([a.xy, np.ones((len(a.xy), 1))], 1) @ fundamental.T
     lines /= np.maximum(np.linalg.norm(lines[:, :2], axis=1, keepdims=True), 1e-12)
     best, second, index, back = _search(
@@ -68,10 +68,11 @@ def match_along_lines(a: Sorted, b: Sorted, fundamental: Floats, radius: float) 
         radius,
     )
     nearest = np.arccos(np.clip(best / UNIT**2, -1, 1))
-    clear = (nearest <= MAX_ANGLE) & (nearest < RATIO * np.arccos(np.clip(second / UNIT**2, -1, 1)))
-    i = np.flatnonzero(clear & (index >= 0))
+    ratio = nearest / np.maximum(np.arccos(np.clip(second / UNIT**2, -1, 1)), 1e-12)
+    i = np.flatnonzero((nearest <= MAX_ANGLE) & (ratio < RATIO) & (index >= 0))
     i = i[back[index[i]] == i]
-    return np.stack([a.place[i], b.place[index[i]]], 1).astype(np.uint32)
+    rows = np.stack([a.place[i], b.place[index[i]]], 1).astype(np.uint32)
+    return Matches(rows, (1 - ratio[i]).astype(np.float32))
 
 
 @numba.njit(nogil=True, cache=True)

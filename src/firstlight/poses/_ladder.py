@@ -8,7 +8,9 @@ import pycolmap
 
 from firstlight.capture import read_reconstruction
 from firstlight.errors import InputError
-from firstlight.poses._features import Features, Sift, extract_all
+from firstlight.poses._extend import extend
+from firstlight.poses._features import Features, Matcher, Pair, extract_all
+from firstlight.poses._focal import search_focals
 from firstlight.poses._mapping import (
     RELAXED,
     STRICT,
@@ -19,11 +21,13 @@ from firstlight.poses._mapping import (
     map_incrementally,
     write_database,
 )
-from firstlight.poses._pairs import CHANCE, FULL, Links, Pair, link_photos
+from firstlight.poses._pairs import CHANCE, FULL, Links, link_photos, match_photos
 from firstlight.poses._parallax import shows_parallax
 from firstlight.poses._placed import Placed, Verdict
 from firstlight.poses._quiet import quiet
 from firstlight.poses._refine import refine
+from firstlight.poses._rematch import rematch
+from firstlight.poses._sift import Sift
 from firstlight.poses._verdicts import MIN_OBSERVATIONS, refusal, verdicts
 from firstlight.progress import Progress, Stage
 from firstlight.scene import Capture, Photo, SetAside
@@ -118,15 +122,21 @@ def _climb(photos: list[Photo], seed: int, progress: Progress) -> Attempt:
 
 def _look(
     photos: list[Photo],
-    sift: Sift,
+    matcher: Matcher,
     seed: int,
     progress: Progress,
     pairs: list[Pair] | None = None,
     count: int = FULL,
 ) -> Evidence:
-    features = extract_all(photos, sift, progress)
+    features = extract_all(photos, matcher, progress)
+    matches = match_photos(photos, features, matcher, progress, pairs, count)
     cameras = lens_cameras(photos)
-    links = link_photos(photos, features, cameras, seed, progress, pairs, count)
+    with progress.stage("Focal length") as stage:
+        search_focals(cameras, features, matches, seed)
+        stage.advance()
+    links = link_photos(features, cameras, matches, seed, progress)
+    if len(photos) <= FEW:
+        links = rematch(features, cameras, links, seed, progress)
     return Evidence(photos, features, cameras, links)
 
 
@@ -171,10 +181,13 @@ def trusted(models: list[pycolmap.Reconstruction]) -> list[pycolmap.Reconstructi
 
 
 def _refined(best: Attempt, seed: int, progress: Progress) -> Attempt:
-    """With its largest model refined, unless that would cost a photo."""
-    names = [photo.name for photo in best.evidence.photos]
-    refined = trusted([refine(best.models[0], names, best.evidence.features, seed, progress)])
-    attempt = Attempt(best.how, best.evidence, refined + best.models[1:])
+    """With its largest model extended and refined, unless that would cost a photo."""
+    evidence = best.evidence
+    seen = evidence.cameras, evidence.features, evidence.links
+    more = extend(best.models[0], *seen, seed) if best.missing else {}
+    names = [photo.name for photo in evidence.photos]
+    refined = trusted([refine(best.models[0], more, names, *seen, seed, progress)])
+    attempt = Attempt(best.how, evidence, refined + best.models[1:])
     return attempt if refined and len(attempt.missing) <= len(best.missing) else best
 
 

@@ -73,7 +73,7 @@ def write_database(
         database.write_keypoints(i + 1, features[i].xy)
     for (i, j), link in links.items():
         if link.verified:
-            database.write_matches(i + 1, j + 1, link.matches)
+            database.write_matches(i + 1, j + 1, link.matches.rows)
             database.write_two_view_geometry(i + 1, j + 1, link.geometry)
     return database
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from firstlight.poses._features import Features
+from firstlight.poses._features import Matches
 
 UNIT = 512.0  # length of a descriptor
 RATIO = 0.8  # largest angle to the best, over that to the second best (Lowe 2004)
@@ -15,16 +15,15 @@ MAX_ANGLE = 0.7  # radians
 _ROWS = 256  # at a time: similarities stay in the cache
 
 
-def match(a: Features, b: Features, count: int | None = None) -> npt.NDArray[np.uint32]:
-    """Pairs [M, 2] that are each other's nearest, and clearly nearer than the second nearest.
+def match_nearest(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> Matches:
+    """Descriptors [N, D] that are each other's nearest, and clearly nearer than the second nearest.
 
-    ``count`` compares only that many keypoints of the largest scale. Descriptors are whole numbers and their
-    dot products stay below 2²⁴, so float32 sums are exact and no order of summing can change the result.
+    Descriptors are whole numbers and their dot products stay below 2²⁴, so float32 sums are exact and no
+    order of summing can change the result. The confidence of a match is 1 − nearest / second nearest angle.
     """
-    x = torch.from_numpy(a.descriptors[:count]).float()
-    y = torch.from_numpy(b.descriptors[:count]).float()
-    if min(len(x), len(y)) < 2:
-        return np.zeros((0, 2), np.uint32)
+    if min(len(a), len(b)) < 2:
+        return Matches.none()
+    x, y = torch.from_numpy(a).float(), torch.from_numpy(b).float()
     rows, columns = _Nearest(len(x)), _Nearest(len(y))
     block = torch.empty(min(_ROWS, len(x)), len(y))
     for start in range(0, len(x), _ROWS):
@@ -32,10 +31,12 @@ def match(a: Features, b: Features, count: int | None = None) -> npt.NDArray[np.
         similar = torch.mm(part, y.T, out=block[: len(part)]).numpy()
         _nearest_in_rows(similar, start, rows.best, rows.second, rows.index)
         _nearest_in_columns(similar, start, columns.best, columns.second, columns.index)
-    i = np.flatnonzero(rows.clear())
+    ratio = rows.ratio()
+    i = np.flatnonzero(ratio < RATIO)
     j = rows.index[i]
-    mutual = (columns.index[j] == i) & columns.clear()[j]
-    return np.stack([i[mutual], j[mutual]], 1).astype(np.uint32)
+    i = i[(columns.index[j] == i) & (columns.ratio()[j] < RATIO)]
+    pairs = np.stack([i, rows.index[i]], 1).astype(np.uint32)
+    return Matches(pairs, (1 - ratio[i]).astype(np.float32))
 
 
 class _Nearest:
@@ -46,10 +47,12 @@ class _Nearest:
         self.second = np.full(count, -1, np.float32)
         self.index = np.zeros(count, np.int32)
 
-    def clear(self) -> npt.NDArray[np.bool_]:
+    def ratio(self) -> npt.NDArray[np.float32]:
+        """[N] nearest over second nearest angle; 1 where not even the nearest is near."""
         nearest = np.arccos(np.clip(self.best / UNIT**2, -1, 1))
         next_one = np.arccos(np.clip(self.second / UNIT**2, -1, 1))
-        return np.asarray((nearest <= MAX_ANGLE) & (nearest < RATIO * next_one))
+        ratio = nearest / np.maximum(next_one, 1e-12)
+        return np.where(nearest <= MAX_ANGLE, ratio, 1).astype(np.float32)
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)

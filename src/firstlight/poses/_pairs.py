@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pycolmap
 import torch
 
-from firstlight.poses._features import Features
-from firstlight.poses._matching import match
+from firstlight.poses._features import Features, Matcher, Matches, Pair
 from firstlight.progress import Progress
 from firstlight.scene import Photo
 
-Pair = tuple[int, int]  # first < second
-
+T = TypeVar("T")
 EXHAUSTIVE = 20  # photos; up to here every pair is matched in full
 PREVIEW = 1024  # keypoints compared to find out which pairs are worth it (Wu 2013, preemptive matching)
 PREVIEW_LARGE = 400  # the same for captures of more than LARGE photos
@@ -36,7 +35,7 @@ CHANCE = 12  # matches; photos of different places share fewer than that by chan
 class Link:
     """What two photos share."""
 
-    matches: npt.NDArray[np.uint32]  # [M, 2]
+    matches: Matches
     geometry: pycolmap.TwoViewGeometry  # has fewer than MIN_INLIERS inliers where none was found
 
     @property
@@ -65,44 +64,61 @@ def torch_on_one_thread() -> Iterator[int]:
         torch.set_num_threads(before)
 
 
-def link_photos(
+def match_photos(
     photos: Sequence[Photo],
     features: Sequence[Features],
-    cameras: Sequence[pycolmap.Camera],
-    seed: int,
+    matcher: Matcher,
     progress: Progress,
     pairs: Sequence[Pair] | None = None,
     count: int = FULL,
-) -> Links:
-    """Match the pairs that are worth it, or ``pairs``, and fit their two-view geometry.
-
-    ``cameras``: one a photo; ``count``: keypoints compared, those of the largest scale.
-    """
+) -> dict[Pair, Matches]:
+    """Match the pairs that are worth it, or ``pairs``; ``count``: keypoints compared, the first ones."""
     if pairs is None:
-        pairs = choose_pairs(photos, features, progress)
+        pairs = choose_pairs(photos, features, matcher, progress)
+
+    def match(pair: Pair) -> Matches:
+        return matcher.match(features[pair[0]], features[pair[1]], count)
+
+    return over_pairs(match, pairs, "Matching", progress)
+
+
+def link_photos(
+    features: Sequence[Features],
+    cameras: Sequence[pycolmap.Camera],
+    matches: Mapping[Pair, Matches],
+    seed: int,
+    progress: Progress,
+) -> Links:
+    """Fit the two-view geometry of matched pairs; ``cameras``: one a photo."""
     points = [f.xy.astype(np.float64) for f in features]
     options = two_view_options(seed)
 
     def link(pair: Pair) -> Link:
-        i, j = pair
-        matches = match(features[i], features[j], count)
-        if len(matches) < MIN_INLIERS:
-            return Link(matches, pycolmap.TwoViewGeometry())
+        (i, j), found = pair, matches[pair]
+        if len(found) < MIN_INLIERS:
+            return Link(found, pycolmap.TwoViewGeometry())
         geometry = pycolmap.estimate_two_view_geometry(
-            cameras[i], points[i], cameras[j], points[j], matches, options
+            cameras[i], points[i], cameras[j], points[j], found.rows, options
         )
-        return Link(matches, geometry)
+        return Link(found, geometry)
 
-    links: Links = {}
+    return over_pairs(link, list(matches), "Verifying", progress)
+
+
+def over_pairs(
+    do: Callable[[Pair], T], pairs: Sequence[Pair], title: str, progress: Progress
+) -> dict[Pair, T]:
+    """``do`` of every pair, shared out over threads."""
+    found: dict[Pair, T] = {}
     with (
         torch_on_one_thread() as threads,
         ThreadPoolExecutor(threads) as pool,
-        progress.stage("Matching", len(pairs)) as stage,
+        progress.stage(title, len(pairs)) as stage,
     ):
-        for pair, found in zip(pairs, pool.map(link, pairs), strict=True):
-            links[pair] = found
+        for pair, one in zip(pairs, pool.map(do, pairs), strict=True):
+            found[pair] = one
             stage.advance()
-    return links
+    return found
 
 
 def two_view_options(seed: int) -> pycolmap.TwoViewGeometryOptions:
@@ -112,7 +128,9 @@ def two_view_options(seed: int) -> pycolmap.TwoViewGeometryOptions:
     return options
 
 
-def choose_pairs(photos: Sequence[Photo], features: Sequence[Features], progress: Progress) -> list[Pair]:
+def choose_pairs(
+    photos: Sequence[Photo], features: Sequence[Features], matcher: Matcher, progress: Progress
+) -> list[Pair]:
     """All pairs of a small capture; of a larger one those that a quick look finds promising.
 
     The quick look compares few keypoints of the largest scale. Frames of a video are in any case matched
@@ -123,19 +141,13 @@ def choose_pairs(photos: Sequence[Photo], features: Sequence[Features], progress
     if len(usable) <= EXHAUSTIVE:
         return pairs
     count = PREVIEW if len(usable) <= LARGE else PREVIEW_LARGE
-    with (
-        torch_on_one_thread() as threads,
-        ThreadPoolExecutor(threads) as pool,
-        progress.stage("Looking for overlap", len(pairs)) as stage,
-    ):
-        shared = np.zeros((len(features), len(features)), np.int64)
+    shared = np.zeros((len(features), len(features)), np.int64)
 
-        def preview(pair: Pair) -> int:
-            return len(match(features[pair[0]], features[pair[1]], count))
+    def preview(pair: Pair) -> int:
+        return len(matcher.match(features[pair[0]], features[pair[1]], count))
 
-        for (i, j), n in zip(pairs, pool.map(preview, pairs), strict=True):
-            shared[i, j] = shared[j, i] = n
-            stage.advance()
+    for (i, j), n in over_pairs(preview, pairs, "Looking for overlap", progress).items():
+        shared[i, j] = shared[j, i] = n
     return sorted(promising_pairs(shared, usable) | set(neighbours_in_time(photos, usable)))
 
 

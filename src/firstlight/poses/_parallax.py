@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from firstlight.poses._features import Features
-from firstlight.poses._pairs import Links, Pair
+from firstlight.poses._features import Features, Pair
+from firstlight.poses._pairs import Links
 from firstlight.scene import Photo
 
 Floats = npt.NDArray[np.float64]

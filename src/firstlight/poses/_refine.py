@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import combinations
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pycolmap
 
-from firstlight.poses._features import Features
+from firstlight.poses._features import Features, Pair
 from firstlight.poses._guided import Floats, Sorted, match_along_lines, sort_into_cells
 from firstlight.poses._mapping import mapping_options, write_database
-from firstlight.poses._pairs import MIN_INLIERS, Link, Links, Pair, torch_on_one_thread
+from firstlight.poses._pairs import Link, Links, over_pairs
 from firstlight.progress import Progress
 
-PARTNERS = 8  # of each photo, those that share most points with it
+PARTNERS = 8  # of each photo, those that share most with it
 RADIUS = 3.0  # pixels that a match may lie off the line that the cameras give
 ROUNDS = 2  # of bundle adjustment and filtering
 ITERATIONS = 25  # of one bundle adjustment
@@ -25,103 +22,100 @@ _CALIBRATED = pycolmap.TwoViewGeometryConfiguration.CALIBRATED.value
 
 def refine(
     model: pycolmap.Reconstruction,
+    more: Mapping[int, pycolmap.Rigid3d],
     names: Sequence[str],
+    cameras: Sequence[pycolmap.Camera],
     features: Sequence[Features],
+    links: Links,
     seed: int,
     progress: Progress,
 ) -> pycolmap.Reconstruction:
-    """The placed photos of ``model`` with points from all of their keypoints, all adjusted together.
+    """The placed photos of ``model``, and ``more``, with points from all keypoints, all adjusted together.
 
     Mapping looks at few keypoints of large scale, which are found again surely but not to a fraction of a
     pixel. Here the small ones join, matched along epipolar lines only, and hold the cameras more firmly.
-    Image i + 1 of the model is photo i. Panoramas, which have no straight epipolar lines, are given back as
-    they are.
+    Image i + 1 of the model is photo i; ``cameras``: one a photo, for those that the model does not know.
+    Panoramas, which have no straight epipolar lines, are given back as they are.
     """
     if any(camera.is_spherical() for camera in model.cameras.values()):
         return model
-    links = _links_along_lines(model, features, progress)
-    cameras = [model.camera(model.image(i + 1).camera_id) for i in range(len(names))]
+    known = {camera.camera_id: camera for camera in cameras} | dict(model.cameras)
+    lenses = [known[camera.camera_id] for camera in cameras]
+    poses = {i: model.image(i).cam_from_world() for i in model.reg_image_ids()} | dict(more)
+    placed = {i - 1: pose for i, pose in sorted(poses.items())}
+    along = _links_along_lines(placed, lenses, features, partners(links, placed), progress)
     with (
-        write_database(names, features, cameras, links) as database,
+        write_database(names, features, lenses, along) as database,
         progress.stage("Adjusting cameras and points") as stage,
     ):
-        refined = _adjusted(model, database, seed)
+        refined = _adjusted(placed, database, seed)
         stage.advance()
     return refined
 
 
-def _links_along_lines(
-    model: pycolmap.Reconstruction, features: Sequence[Features], progress: Progress
-) -> Links:
-    straight = {i: _straight(model, i, features[i - 1]) for i in sorted(model.reg_image_ids())}
-    pairs = covisible_pairs(model)
-
-    def link(pair: Pair) -> Link:
-        a, b = pair[0] + 1, pair[1] + 1
-        matches = match_along_lines(straight[a], straight[b], _fundamental(model, a, b), RADIUS)
-        geometry = pycolmap.TwoViewGeometry()
-        geometry.config = _CALIBRATED
-        geometry.inlier_matches = matches
-        return Link(matches, geometry)
-
-    links: Links = {}
-    with (
-        torch_on_one_thread() as threads,
-        ThreadPoolExecutor(threads) as pool,
-        progress.stage("Matching along lines", len(pairs)) as stage,
-    ):
-        for pair, found in zip(pairs, pool.map(link, pairs), strict=True):
-            links[pair] = found
-            stage.advance()
-    return links
-
-
-def covisible_pairs(model: pycolmap.Reconstruction) -> list[Pair]:
-    """Photos that see enough of the same points, each with its best partners."""
-    shared: Counter[Pair] = Counter()
-    for point in model.points3D.values():
-        seen = sorted({element.image_id - 1 for element in point.track.elements})
-        shared.update(combinations(seen, 2))
+def partners(links: Links, placed: Mapping[int, object]) -> list[Pair]:
+    """Pairs of placed photos that share most, enough for each photo."""
+    shared = {
+        p: link.inliers for p, link in links.items() if link.verified and p[0] in placed and p[1] in placed
+    }
     chosen: set[Pair] = set()
-    for photo in {i for pair in shared for i in pair}:
+    for photo in placed:
         rows = sorted(((n, pair) for pair, n in shared.items() if photo in pair), reverse=True)
-        chosen.update(pair for n, pair in rows[:PARTNERS] if n >= MIN_INLIERS)
+        chosen.update(pair for _, pair in rows[:PARTNERS])
     return sorted(chosen)
 
 
-def _straight(model: pycolmap.Reconstruction, image_id: int, features: Features) -> Sorted:
-    camera = model.camera(model.image(image_id).camera_id)
+def _links_along_lines(
+    placed: Mapping[int, pycolmap.Rigid3d],
+    cameras: Sequence[pycolmap.Camera],
+    features: Sequence[Features],
+    pairs: list[Pair],
+    progress: Progress,
+) -> Links:
+    straight = {i: _straight(cameras[i], features[i]) for i in placed}
+
+    def link(pair: Pair) -> Link:
+        a, b = pair
+        line = _fundamental(cameras[a], placed[a], cameras[b], placed[b])
+        matches = match_along_lines(straight[a], straight[b], line, RADIUS)
+        geometry = pycolmap.TwoViewGeometry()
+        geometry.config = _CALIBRATED
+        geometry.inlier_matches = matches.rows
+        return Link(matches, geometry)
+
+    return over_pairs(link, pairs, "Matching along lines", progress)
+
+
+def _straight(camera: pycolmap.Camera, features: Features) -> Sorted:
     normalised = camera.cam_from_img(features.xy.astype(np.float64))
     return sort_into_cells(features, normalised * camera.mean_focal_length())
 
 
-def _fundamental(model: pycolmap.Reconstruction, a: int, b: int) -> Floats:
-    """From points of image ``a`` to lines in image ``b``, in straight pixels from the middle."""
-    second, first = model.image(b), model.image(a)
-    essential = pycolmap.essential_matrix_from_pose(
-        second.cam_from_world() * first.cam_from_world().inverse()
-    )
-    f, g = (model.camera(image.camera_id).mean_focal_length() for image in (first, second))
+def _fundamental(
+    camera_a: pycolmap.Camera, a: pycolmap.Rigid3d, camera_b: pycolmap.Camera, b: pycolmap.Rigid3d
+) -> Floats:
+    """From points of photo a to lines in photo b, in straight pixels from the middle."""
+    essential = pycolmap.essential_matrix_from_pose(b * a.inverse())
+    f, g = camera_a.mean_focal_length(), camera_b.mean_focal_length()
     return np.asarray(np.diag([1 / g, 1 / g, 1]) @ essential @ np.diag([1 / f, 1 / f, 1]))
 
 
 def _adjusted(
-    model: pycolmap.Reconstruction, database: pycolmap.Database, seed: int
+    placed: Mapping[int, pycolmap.Rigid3d], database: pycolmap.Database, seed: int
 ) -> pycolmap.Reconstruction:
-    options = mapping_options(seed, len(model.reg_image_ids()))
+    options = mapping_options(seed, len(placed))
     mapper = pycolmap.IncrementalMapper(
         pycolmap.DatabaseCache.create(database, pycolmap.DatabaseCacheOptions())
     )
     refined = pycolmap.Reconstruction()
     mapper.begin_reconstruction(refined)
-    placed = sorted(model.reg_image_ids())
-    for image_id in placed:
-        frame = refined.image(image_id).frame
-        frame.rig_from_world = model.image(image_id).cam_from_world()
+    for i, pose in placed.items():
+        frame = refined.image(i + 1).frame
+        frame.rig_from_world = pose
         mapper.observation_manager.register_frame(frame.frame_id)
     triangulation, adjustment = options.get_triangulation(), options.get_global_bundle_adjustment()
-    for image_id in placed:
-        mapper.triangulate_image(triangulation, image_id)
+    for i in placed:
+        mapper.triangulate_image(triangulation, i + 1)
     adjustment.ceres.solver_options.max_num_iterations = ITERATIONS
     mapper.iterative_global_refinement(ROUNDS, 0.0005, options.get_mapper(), adjustment, triangulation)
     mapper.end_reconstruction(False)

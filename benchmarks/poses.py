@@ -1,0 +1,260 @@
+"""Cameras from few photos: ours beside pycolmap's mappers out of the box, on sets whose cameras are known.
+
+    python benchmarks/poses.py SETS [--sets NAME …] [--views 3 6 12] [--methods NAME …] [--runs DIR]
+    python benchmarks/poses.py SETS … --page docs/poses.md --json docs/poses.json [--note TEXT]
+
+SETS holds one folder a set: photos in ``images/``, reference cameras in ``sparse/`` or ``transforms*.json``.
+Of each set 3, 6 and 12 photos, evenly spaced by name among those that have a reference, are placed by each
+method without looking at the reference. Every measurement is a process of its own, and one that is in DIR
+is not made again: delete its file to repeat it. Methods: ``firstlight`` (the default), ``incremental`` and
+``global`` (pycolmap's own pipelines with the settings that they come with), and ``firstlight-NAME`` for
+the default with another matcher.
+
+Errors are over pairs of photos: the angle of the relative rotation, and the angle between the directions of
+the relative translation. AUC@t is the area under the share of pairs within an angle, up to t, over t; a pair
+with a photo that was not placed counts as wrong. 'both' takes the larger of the two angles of each pair.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pycolmap
+import torch
+
+import firstlight
+from firstlight.capture import read_reconstruction
+from firstlight.errors import InputError
+from firstlight.pipeline import machine, versions
+from firstlight.poses import estimate
+from firstlight.progress import Silent, Stage
+from firstlight.scene import Cameras, Capture, Similarity
+
+VIEWS = (3, 6, 12)
+METHODS = ("firstlight", "incremental", "global")
+ANGLES = (5, 10)
+WRONG = 180.0  # degrees, of a pair that was not placed
+
+
+class Stopwatch(Silent):
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, title: str, total: int | None = None) -> Iterator[Stage]:
+        began = time.perf_counter()
+        with super().stage(title, total) as stage:
+            yield stage
+        self.add(title, time.perf_counter() - began)
+
+    def add(self, title: str, seconds: float) -> None:
+        self.seconds[title] = self.seconds.get(title, 0.0) + seconds
+
+
+def load_set(folder: Path, views: int) -> Capture:
+    """Evenly spaced photos of a set as they come from a camera, with their reference cameras."""
+    known = firstlight.load(folder)
+    if known.cameras is None:
+        raise InputError(f"{folder}: no reference cameras")
+    plain = firstlight.load(folder / "images") if (folder / "images").is_dir() else known
+    photos = {Path(photo.name).name: photo for photo in plain.photos}
+    order = sorted(range(len(known)), key=lambda i: known.photos[i].name)
+    spaced = np.linspace(0, len(order) - 1, min(views, len(order))).round().astype(int)
+    some = known.select([order[i] for i in spaced])
+    return replace(some, photos=[photos[Path(p.name).name] for p in some.photos], points=None)
+
+
+def place(
+    capture: Capture, method: str, folder: Path, watch: Stopwatch
+) -> tuple[dict[str, int], Cameras | None]:
+    """Row of each placed photo among the cameras that a method found."""
+    if method.startswith("firstlight"):
+        try:
+            found = estimate(replace(capture, cameras=None), progress=watch).capture
+        except InputError as error:
+            print(error, file=sys.stderr)
+            return {}, None
+    else:
+        photos = folder / "images" if (folder / "images").is_dir() else folder
+        names = [photo.name for photo in capture.photos]
+        model = plain_pycolmap(photos, names, capture.photos[0].panorama, method, watch)
+        if model is None:
+            return {}, None
+        placed = [name for name in names if name in {image.name for image in model.images.values()}]
+        cameras, _ = read_reconstruction(model, placed)
+        return {name: i for i, name in enumerate(placed)}, cameras
+    return {photo.name: i for i, photo in enumerate(found.photos)}, found.cameras
+
+
+def plain_pycolmap(
+    photos: Path, names: list[str], panorama: bool, method: str, watch: Stopwatch
+) -> pycolmap.Reconstruction | None:
+    """The largest model of COLMAP's own pipeline; that photos are panoramas is all that it is told."""
+    pycolmap.logging.minloglevel = 3
+    reader = pycolmap.ImageReaderOptions()
+    if panorama:
+        reader.camera_model = "EQUIRECTANGULAR"
+    with tempfile.TemporaryDirectory() as temporary:
+        database, out = Path(temporary) / "database.db", Path(temporary) / "out"
+        out.mkdir()
+        began = time.perf_counter()
+        pycolmap.extract_features(database, photos, image_names=names, reader_options=reader)
+        watch.add("Features", time.perf_counter() - began)
+        began = time.perf_counter()
+        pycolmap.match_exhaustive(database)
+        watch.add("Matching", time.perf_counter() - began)
+        began = time.perf_counter()
+        mapping = pycolmap.incremental_mapping if method == "incremental" else pycolmap.global_mapping
+        models = mapping(database, photos, out)
+        watch.add("Placing photos", time.perf_counter() - began)
+    return max(models.values(), key=lambda one: one.num_reg_images(), default=None)
+
+
+def pair_errors(
+    reference: Cameras, place: Sequence[int | None], found: Cameras | None
+) -> list[tuple[float, float]]:
+    """Degrees by which relative rotation and direction of translation are off, for each pair of photos."""
+    errors = []
+    for i, j in combinations(range(len(reference)), 2):
+        a, b = place[i], place[j]
+        if found is None or a is None or b is None:
+            errors.append((WRONG, WRONG))
+            continue
+        right, ours = relative(reference, i, j), relative(found, a, b)
+        cosine = (np.trace(ours[:3, :3].T @ right[:3, :3]) - 1) / 2
+        u, v = ours[:3, 3], right[:3, 3]
+        along = u @ v / max(np.linalg.norm(u) * np.linalg.norm(v), 1e-12)
+        errors.append(tuple(float(np.rad2deg(np.arccos(np.clip(c, -1, 1)))) for c in (cosine, along)))
+    return errors
+
+
+def relative(cameras: Cameras, i: int, j: int) -> npt.NDArray[np.float64]:
+    views = cameras.viewmats.double().numpy()
+    return np.asarray(views[j] @ np.linalg.inv(views[i]))
+
+
+def auc(errors: Sequence[float], limit: float) -> float:
+    """Area under the share of ``errors`` within an angle, from 0 to ``limit``, over ``limit``."""
+    return float(np.mean([max(0.0, 1 - error / limit) for error in errors]))
+
+
+def trajectory_error(reference: Cameras, place: Sequence[int | None], found: Cameras | None) -> float | None:
+    """Root mean square distance of the placed cameras after alignment, over the reach of the reference."""
+    rows = [i for i, at in enumerate(place) if at is not None]
+    if found is None or len(rows) < 3:
+        return None
+    there = reference.centers.double()
+    a = found.centers.double()[[at for at in place if at is not None]]
+    off = (Similarity.align(a, there[rows]).apply(a) - there[rows]).norm(dim=-1)
+    return float(off.square().mean().sqrt() / (there - there.mean(0)).norm(dim=-1).max())
+
+
+def measure(folder: Path, views: int, method: str) -> dict[str, Any]:
+    """One measurement, in this process."""
+    capture = load_set(folder, views)
+    assert capture.cameras is not None
+    watch = Stopwatch()
+    began = time.perf_counter()
+    rows, found = place(capture, method, folder, watch)
+    seconds = time.perf_counter() - began
+    at = [rows.get(photo.name) for photo in capture.photos]
+    errors = pair_errors(capture.cameras, at, found)
+    kinds = {
+        "rotation": [turn for turn, _ in errors],
+        "translation": [shift for _, shift in errors],
+        "both": [max(pair) for pair in errors],
+    }
+    return {
+        "set": folder.name,
+        "views": views,
+        "method": method,
+        "photos": len(capture),
+        "placed": sum(row is not None for row in at),
+        **{f"{kind}_auc{t}": auc(e, t) for kind, e in kinds.items() for t in ANGLES},
+        "trajectory": trajectory_error(capture.cameras, at, found),
+        "seconds": round(seconds, 2),
+        "stages": {title: round(s, 2) for title, s in watch.seconds.items()},
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def has_reference(folder: Path) -> bool:
+    return (folder / "sparse").is_dir() or any(folder.glob("transforms*.json"))
+
+
+def run_all(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Every measurement that is asked for, each in a process of its own; those made before are read."""
+    folders = [options.folder / name for name in options.sets] or sorted(
+        p for p in options.folder.iterdir() if p.is_dir() and has_reference(p)
+    )
+    options.runs.mkdir(parents=True, exist_ok=True)
+    found = []
+    for folder in folders:
+        for views in options.views:
+            for method in options.methods:
+                path = options.runs / f"{folder.name}-{views}-{method}.json"
+                if not path.exists():
+                    _run_one(folder, views, method, path)
+                if path.exists():
+                    found.append(json.loads(path.read_text()))
+                    print(line(found[-1]), flush=True)
+    return found
+
+
+def _run_one(folder: Path, views: int, method: str, path: Path) -> None:
+    one = [sys.executable, __file__, str(folder), "--one", str(views), method, "--json", str(path)]
+    done = subprocess.run(one, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        print(f"{folder.name} {views} {method}: process ended with {done.returncode}: {last}", flush=True)
+
+
+def line(one: dict[str, Any]) -> str:
+    off = "–" if one["trajectory"] is None else f"{one['trajectory']:.4f}"
+    return (
+        f"{one['set']:16} {one['views']:2} {one['method']:12} {one['placed']:2}/{one['photos']:2} "
+        f"R {one['rotation_auc5']:.3f} T {one['translation_auc5']:.3f} both {one['both_auc5']:.3f} "
+        f"{one['both_auc10']:.3f} ATE {off} {one['seconds']:.1f} s {one['peak_mb']} MB {one['stages']}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--sets", nargs="*", default=[])
+    parser.add_argument("--views", nargs="*", type=int, default=list(VIEWS))
+    parser.add_argument("--methods", nargs="*", default=list(METHODS))
+    parser.add_argument("--runs", type=Path, default=Path("runs/poses"))
+    parser.add_argument("--page", type=Path)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--note", default="", help="a sentence about the machine, for the page")
+    parser.add_argument("--one", nargs=2, metavar=("VIEWS", "METHOD"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        views, method = options.one
+        options.json.write_text(json.dumps(measure(options.folder, int(views), method)) + "\n")
+        return
+    run_all(options)
+
+
+if __name__ == "__main__":
+    main()
