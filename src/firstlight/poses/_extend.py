@@ -1,4 +1,4 @@
-"""Placing photos that share too few points with the model for PnP, by their geometry with one placed photo."""
+"""Placing photos with too few known points for PnP, by their geometry with one placed photo."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def extend(
 ) -> dict[int, pycolmap.Rigid3d]:
     """Image ids of photos that are not in ``model`` → world to camera, for those that a pair can place.
 
-    Two photos give a pose up to the distance between them. Where the pair shows points of the model, these give
-    the distance; where it does not, points of the model beside it in the placed photo do, since most things are
-    about as far away as what is seen next to them. The second is a weak hold, and the confidence says so.
+    Two photos give a pose up to the distance between them. Where the pair shows points of the model, these
+    give the distance; where it does not, points of the model beside it in the placed photo do, since most
+    things are about as far away as what is seen next to them. That is a weak hold, and the verdict says so.
     """
     poses = {i: model.image(i).cam_from_world() for i in model.reg_image_ids()}
     seen = {i: _seen(model, i) for i in poses}

@@ -12,6 +12,8 @@ from firstlight.poses._extend import extend
 from firstlight.poses._features import Features, Matcher, Pair, extract_all
 from firstlight.poses._focal import search_focals
 from firstlight.poses._mapping import (
+    FEW_VIEWS,
+    LEAST,
     RELAXED,
     STRICT,
     Demands,
@@ -32,6 +34,7 @@ from firstlight.poses._verdicts import MIN_OBSERVATIONS, refusal, verdicts
 from firstlight.progress import Progress, Stage
 from firstlight.scene import Capture, Photo, SetAside
 
+EXPLAINED = 0.2  # of what two photos share, that a model must make points of
 FEW = 40  # photos, up to which it is cheap to look for more features
 LOOK = Sift()
 CLOSER_LOOK = Sift(enlarge_to=2016, contrast=0.01)
@@ -75,7 +78,8 @@ def structure_from_motion(capture: Capture, *, seed: int, progress: Progress) ->
 
     The rungs: incremental mapping (Schönberger 2016) with COLMAP's demands, then with half of them; global
     mapping (Pan 2024), less exact, which places photos that have only weak links each but many of them; for
-    few photos, all of it again with more features; where the EXIF names no lens, with one for each photo.
+    few photos, all of it again with more features; at last with a lens of its own for each photo, whatever
+    its EXIF says.
     The first that places every photo ends it; otherwise the one that placed most is kept. A rung is left out
     when no missing photo is within its reach.
     """
@@ -114,9 +118,12 @@ def _climb(photos: list[Photo], seed: int, progress: Progress) -> Attempt:
     if len(photos) <= FEW and any(best.could_grow_by(pair) for pair in promising):
         closer = _look(photos, CLOSER_LOOK, seed, progress, promising, CLOSER_LOOK.count)
         best = _best(best, closer, ", more features", seed, progress)
-    if any(photo.lens is None for photo in photos):
-        apart = replace(evidence, cameras=lens_cameras(photos, apart=True))
-        best = _best(best, apart, ", each photo with its own lens", seed, progress)
+    if best.missing and len(photos) <= FEW:
+        matches = {pair: link.matches for pair, link in evidence.links.items()}
+        apart = lens_cameras(photos, apart=True)
+        links = link_photos(evidence.features, apart, matches, seed, progress)
+        alone = replace(evidence, cameras=apart, links=links)
+        best = _best(best, alone, ", each photo with an unknown lens of its own", seed, progress)
     return best
 
 
@@ -147,6 +154,8 @@ def _best(best: Attempt, evidence: Evidence, words: str, seed: int, progress: Pr
         ("incremental mapping, relaxed", RELAXED),
         ("global mapping", None),
     ]
+    if len(evidence.photos) <= FEW_VIEWS:
+        rungs.insert(2, ("incremental mapping, least demands", LEAST))
     for how, demands in rungs:
         if not any(best.could_grow_by(pair) for pair, link in evidence.links.items() if link.verified):
             break
@@ -167,17 +176,25 @@ def _map(
             models = map_globally(database, seed)
         else:
             models = map_incrementally(database, demands, seed, stage.advance)
-    return trusted(models)
+    return trusted(models, evidence.links)
 
 
-def trusted(models: list[pycolmap.Reconstruction]) -> list[pycolmap.Reconstruction]:
+def trusted(models: list[pycolmap.Reconstruction], links: Links) -> list[pycolmap.Reconstruction]:
     """The models without photos that stand on too little, the largest first."""
     for model in models:
-        while weak := [i for i in model.reg_image_ids() if model.image(i).num_points3D < MIN_OBSERVATIONS]:
+        while weak := [i for i in model.reg_image_ids() if _is_weak(model, i, links)]:
             for image_id in weak:
                 model.deregister_frame(model.image(image_id).frame_id)
     rest = [model for model in models if model.num_reg_images() >= 2]
     return sorted(rest, key=lambda model: (-model.num_reg_images(), -model.num_points3D()))
+
+
+def _is_weak(model: pycolmap.Reconstruction, image_id: int, links: Links) -> bool:
+    """Few points, or few beside what the photo shares with a placed one: then the rest contradicts it."""
+    placed = {i - 1 for i in model.reg_image_ids()} - {image_id - 1}
+    shared = [link.inliers for (i, j), link in links.items() if image_id - 1 in (i, j) and ({i, j} & placed)]
+    needed = max(MIN_OBSERVATIONS, EXPLAINED * max(shared, default=0))
+    return bool(model.image(image_id).num_points3D < needed)
 
 
 def _refined(best: Attempt, seed: int, progress: Progress) -> Attempt:
@@ -186,7 +203,7 @@ def _refined(best: Attempt, seed: int, progress: Progress) -> Attempt:
     seen = evidence.cameras, evidence.features, evidence.links
     more = extend(best.models[0], *seen, seed) if best.missing else {}
     names = [photo.name for photo in evidence.photos]
-    refined = trusted([refine(best.models[0], more, names, *seen, seed, progress)])
+    refined = trusted([refine(best.models[0], more, names, *seen, seed, progress)], evidence.links)
     attempt = Attempt(best.how, evidence, refined + best.models[1:])
     return attempt if refined and len(attempt.missing) <= len(best.missing) else best
 

@@ -27,30 +27,30 @@ class Demands:
 
 STRICT = Demands()
 RELAXED = Demands(pose_inliers=15, start_inliers=50, start_angle=8.0)
+LEAST = Demands(pose_inliers=12, start_inliers=25, start_angle=2.0)  # where few photos leave nothing better
 
 
 def lens_cameras(photos: Sequence[Photo], apart: bool = False) -> list[pycolmap.Camera]:
     """One camera a photo; photos of one lens and size share it (the same ``camera_id``).
 
     Photos whose EXIF names no lens are taken to share one too, as one folder mostly comes from one camera,
-    and a shared focal length is known far better; ``apart`` gives each of them its own.
+    and a shared focal length is known far better; ``apart`` gives each photo its own and asks no EXIF.
     """
     known: dict[tuple[str | None, int, int, str], pycolmap.Camera] = {}
     cameras = []
     for photo in photos:
-        alone = photo.name if photo.lens is None and apart else ""
-        key = (photo.lens, photo.width, photo.height, alone)
+        key = (photo.lens, photo.width, photo.height, photo.name if apart else "")
         if key not in known:
-            known[key] = _camera(photo, len(known) + 1)
+            known[key] = _camera(photo, len(known) + 1, None if apart else photo.focal)
         cameras.append(known[key])
     return cameras
 
 
-def _camera(photo: Photo, number: int) -> pycolmap.Camera:
-    focal = photo.focal or DEFAULT_FOCAL * max(photo.width, photo.height)
+def _camera(photo: Photo, number: int, believed: float | None) -> pycolmap.Camera:
+    focal = believed or DEFAULT_FOCAL * max(photo.width, photo.height)
     model = "EQUIRECTANGULAR" if photo.panorama else "SIMPLE_RADIAL"
     camera = pycolmap.Camera.create_from_model_name(number, model, focal, photo.width, photo.height)
-    camera.has_prior_focal_length = photo.focal is not None or photo.panorama
+    camera.has_prior_focal_length = believed is not None or photo.panorama
     return camera
 
 
