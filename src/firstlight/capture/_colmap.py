@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -11,6 +13,11 @@ import torch
 
 from firstlight.errors import InputError
 from firstlight.scene import CameraModel, Cameras, Points
+
+# Importing pycolmap hands SIGTERM to its logger, which prints a stack trace before it ends the process: the
+# signal is given back to whoever had it. Python allows that in the main thread only.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM) or signal.SIG_DFL)
 
 # COLMAP's parameter name → column of Cameras.distortion (see there).
 _PINHOLE = {"k": 0, "k1": 0, "k2": 1, "p1": 2, "p2": 3, "k3": 4, "k4": 5, "k5": 6, "k6": 7}

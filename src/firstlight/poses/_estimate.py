@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from firstlight.poses._depths import depths_to_scene
 from firstlight.poses._ladder import structure_from_motion
 from firstlight.poses._placed import Method, Placed, Verdict
 from firstlight.poses._upright import upright
@@ -20,13 +21,13 @@ def estimate(
 ) -> Placed:
     """Find out where the photos were taken, and sparse points; the scene is set ``upright``.
 
-    Cameras and points that the capture may already have are not looked at. The same photos and seed give
-    the same result bit for bit on the same machine. Photos that cannot be placed are left out: the verdicts
-    and the capture's ``set_aside`` say why. InputError, with a word on what to photograph next, when no two
-    photos can be placed.
+    Cameras and points that the capture may already have are not looked at; its depths are scaled to the new
+    ones. The same photos and seed give the same result bit for bit on the same machine. Photos that cannot be
+    placed are left out: the verdicts and the capture's ``set_aside`` say why. InputError, with a word on what
+    to photograph next, when no two photos can be placed.
     """
     placed = method(capture, seed=seed, progress=progress or Silent())
-    return Placed(upright(placed.capture), placed.verdicts, placed.method)
+    return Placed(upright(depths_to_scene(placed.capture)), placed.verdicts, placed.method)
 
 
 def given(capture: Capture) -> Placed:

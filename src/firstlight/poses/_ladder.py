@@ -30,7 +30,7 @@ from firstlight.poses._quiet import quiet
 from firstlight.poses._refine import refine
 from firstlight.poses._rematch import rematch
 from firstlight.poses._sift import Sift
-from firstlight.poses._verdicts import MIN_OBSERVATIONS, refusal, verdicts
+from firstlight.poses._verdicts import MIN_OBSERVATIONS, refusal, spoken, verdicts
 from firstlight.progress import Progress, Stage
 from firstlight.scene import Capture, Photo, SetAside
 
@@ -96,6 +96,8 @@ def structure_from_motion(capture: Capture, *, seed: int, progress: Progress) ->
         best = _refined(best, seed, progress)
         placed = _finish(replace(capture, photos=photos), best, aside)
     progress.note(f"{len(placed.capture)} of {len(photos)} photos placed ({placed.method})")
+    for line in spoken(placed.verdicts):
+        progress.note(line)
     return placed
 
 

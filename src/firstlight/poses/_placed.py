@@ -20,6 +20,7 @@ class Verdict:
     observations: int = 0  # scene points that were found in it
     matches: int = 0  # geometrically consistent matches with the photo that shares most with it …
     partner: str | None = None  # … which is this one
+    confidence: float | None = None  # of a placed photo, from 0 to 1: how firmly its points hold it
 
 
 @dataclass(frozen=True, eq=False)

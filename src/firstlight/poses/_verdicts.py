@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pycolmap
 
 from firstlight.errors import InputError
+from firstlight.poses._confidence import WEAK, confidence
 from firstlight.poses._features import Features
 from firstlight.poses._pairs import MIN_INLIERS, Link, Links
 from firstlight.poses._parallax import shows_parallax
@@ -17,6 +18,7 @@ from firstlight.scene import Photo
 
 MIN_OBSERVATIONS = 15  # scene points that a photo must show to be believed
 FEW_FEATURES = 100  # of a photo that is blurred, dark or without texture
+LISTED = 12  # photos, up to which every verdict is shown
 SAME_VIEW = 0.01  # of the picture width: matches that move no more show the same view twice
 
 
@@ -36,12 +38,26 @@ def verdicts(
         if i + 1 in kept:
             image = models[0].image(i + 1)
             error = reprojection_error(models[0], i + 1)
+            sure = confidence(models[0], i + 1)
             reason = f"{image.num_points3D} scene points found in it, {error:.2f} px off on average"
-            found.append(Verdict(photo.name, True, reason, error, image.num_points3D, matches, name))
+            if sure < WEAK:
+                reason += f"; weakly held (confidence {sure:.2f}): a photo between it and {name} would help"
+            found.append(Verdict(photo.name, True, reason, error, image.num_points3D, matches, name, sure))
         else:
             reason = _why_not(i, models[1:], photos, features[i], best[i])
             found.append(Verdict(photo.name, False, reason, None, 0, matches, name))
     return found
+
+
+def spoken(found: Sequence[Verdict]) -> list[str]:
+    """What goes on the screen: a line a photo; of many photos, only those that are not well."""
+    lines = []
+    for verdict in found:
+        if not verdict.placed:
+            lines.append(f"  {verdict.name}: left out: {verdict.reason}")
+        elif len(found) <= LISTED or (verdict.confidence or 0) < WEAK:
+            lines.append(f"  {verdict.name}: placed, confidence {verdict.confidence:.2f}: {verdict.reason}")
+    return lines
 
 
 def best_partners(count: int, links: Links) -> list[tuple[int | None, int]]:
