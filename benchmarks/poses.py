@@ -7,8 +7,8 @@ SETS holds one folder a set: photos in ``images/``, reference cameras in ``spars
 Of each set 3, 6 and 12 photos, evenly spaced by name among those that have a reference, are placed by each
 method without looking at the reference. Every measurement is a process of its own, and one that is in DIR
 is not made again: delete its file to repeat it. Methods: ``firstlight`` (the default), ``incremental`` and
-``global`` (pycolmap's own pipelines with the settings that they come with), and ``firstlight-NAME`` for
-the default with another matcher.
+``global`` (pycolmap's own pipelines with the settings that they come with), and ``firstlight-xfeat`` for
+the default with XFeat and LighterGlue instead of SIFT.
 
 Errors are over pairs of photos: the angle of the relative rotation, and the angle between the directions of
 the relative translation. AUC@t is the area under the share of pairs within an angle, up to t, over t; a pair
@@ -27,6 +27,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -40,13 +41,14 @@ import firstlight
 from firstlight.capture import read_reconstruction
 from firstlight.errors import InputError
 from firstlight.pipeline import machine, versions
-from firstlight.poses import estimate
+from firstlight.poses import Matcher, Sift, Xfeat, estimate, structure_from_motion
 from firstlight.progress import Silent, Stage
 from firstlight.scene import Cameras, Capture, Similarity
 
 VIEWS = (3, 6, 12)
 METHODS = ("firstlight", "incremental", "global")
 ANGLES = (5, 10)
+MATCHERS: dict[str, Matcher] = {"firstlight": Sift(), "firstlight-xfeat": Xfeat()}
 WRONG = 180.0  # degrees, of a pair that was not placed
 
 
@@ -86,7 +88,8 @@ def place(
     """Row of each placed photo among the cameras that a method found."""
     if method.startswith("firstlight"):
         try:
-            found = estimate(replace(capture, cameras=None), progress=watch).capture
+            method_of = partial(structure_from_motion, matcher=MATCHERS[method])
+            found = estimate(replace(capture, cameras=None), method=method_of, progress=watch).capture
         except InputError as error:
             print(error, file=sys.stderr)
             return {}, None
@@ -123,7 +126,7 @@ def plain_pycolmap(
         mapping = pycolmap.incremental_mapping if method == "incremental" else pycolmap.global_mapping
         models = mapping(database, photos, out)
         watch.add("Placing photos", time.perf_counter() - began)
-    return max(models.values(), key=lambda one: one.num_reg_images(), default=None)
+    return max(models.values(), key=lambda one: int(one.num_reg_images()), default=None)
 
 
 def pair_errors(
@@ -139,9 +142,13 @@ def pair_errors(
         right, ours = relative(reference, i, j), relative(found, a, b)
         cosine = (np.trace(ours[:3, :3].T @ right[:3, :3]) - 1) / 2
         u, v = ours[:3, 3], right[:3, 3]
-        along = u @ v / max(np.linalg.norm(u) * np.linalg.norm(v), 1e-12)
-        errors.append(tuple(float(np.rad2deg(np.arccos(np.clip(c, -1, 1)))) for c in (cosine, along)))
+        along = u @ v / max(float(np.linalg.norm(u) * np.linalg.norm(v)), 1e-12)
+        errors.append((degrees(cosine), degrees(along)))
     return errors
+
+
+def degrees(cosine: float) -> float:
+    return float(np.rad2deg(np.arccos(np.clip(cosine, -1, 1))))
 
 
 def relative(cameras: Cameras, i: int, j: int) -> npt.NDArray[np.float64]:
@@ -235,6 +242,74 @@ def line(one: dict[str, Any]) -> str:
     )
 
 
+def page(rows: list[dict[str, Any]], note: str) -> str:
+    """The whole of ``docs/poses.md``."""
+    about, packages = machine(), versions()
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    lines = [
+        "# Cameras from few photos",
+        "",
+        "Written by `benchmarks/poses.py`; not edited by hand. What the numbers are is said at its top: AUC over",
+        "pairs of photos, where pairs with a photo that was not placed count as wrong; 'trajectory' is the root",
+        "mean square distance of the placed cameras after alignment, as a share of the reference's reach (of three",
+        "photos or more). Many evenly spaced photos of a walk around something share nothing with each other: no",
+        "method can place them. Most references are themselves computed, from all photos of a set, by pycolmap.",
+        "",
+        f"Machine: {about['cpu']}, {about['cores']} cores, {about['memory_gb']} GB; Python {about['python']}, "
+        f"firstlight {packages['firstlight']}, pycolmap {packages['pycolmap']}; seed 0.",
+        *(["", note] if note else []),
+        "",
+        "## Means over sets that every method was run on",
+        "",
+        _head("views", "method", "sets", "placed", *_AUCS, "seconds", "peak MB"),
+    ]
+    for views in sorted({row["views"] for row in rows}):
+        some = [row for row in rows if row["views"] == views]
+        common = set.intersection(*({r["set"] for r in some if r["method"] == m} for m in methods))
+        for method in methods:
+            mine = [row for row in some if row["method"] == method and row["set"] in common]
+            if mine:
+                lines.append(_row(str(views), method, str(len(mine)), *_mean_cells(mine)))
+    lines += [
+        "",
+        "## Set by set",
+        "",
+        _head("set", "views", "method", "placed", *_AUCS, "trajectory", "seconds", "peak MB"),
+    ]
+    for row in sorted(rows, key=lambda r: (r["set"], r["views"], methods.index(r["method"]))):
+        lines.append(_row(row["set"], str(row["views"]), row["method"], *_cells(row)))
+    return "\n".join(lines) + "\n"
+
+
+_AUCS = tuple(f"{kind} AUC@{t}" for kind in ("rotation", "translation", "both") for t in ANGLES)
+
+
+def _auc_cells(row: dict[str, Any]) -> list[str]:
+    return [f"{row[f'{kind}_auc{t}']:.3f}" for kind in ("rotation", "translation", "both") for t in ANGLES]
+
+
+def _mean_cells(rows: list[dict[str, Any]]) -> list[str]:
+    keys = [f"{kind}_auc{t}" for kind in ("rotation", "translation", "both") for t in ANGLES]
+    mean = {key: float(np.mean([row[key] for row in rows])) for key in [*keys, "seconds"]}
+    placed = np.mean([row["placed"] / row["photos"] for row in rows])
+    peak = max(row["peak_mb"] for row in rows)
+    return [f"{placed:.0%}", *_auc_cells(mean), f"{mean['seconds']:.1f}", str(peak)]
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    off = "–" if row["trajectory"] is None else f"{row['trajectory']:.4f}"
+    placed = f"{row['placed']}/{row['photos']}"
+    return [placed, *_auc_cells(row), off, f"{row['seconds']:.1f}", str(row["peak_mb"])]
+
+
+def _head(*names: str) -> str:
+    return _row(*names) + "\n|" + " --- |" * len(names)
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -253,7 +328,12 @@ def main() -> None:
         views, method = options.one
         options.json.write_text(json.dumps(measure(options.folder, int(views), method)) + "\n")
         return
-    run_all(options)
+    rows = run_all(options)
+    if options.json:
+        about = {"machine": machine(), "versions": versions(), "note": options.note}
+        options.json.write_text(json.dumps({**about, "runs": rows}, indent=1) + "\n")
+    if options.page and rows:
+        options.page.write_text(page(rows, options.note))
 
 
 if __name__ == "__main__":

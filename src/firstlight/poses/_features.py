@@ -22,8 +22,10 @@ class Features:
     """N keypoints of one photo, those that are found again most surely first."""
 
     xy: npt.NDArray[np.float32]  # [N, 2] pixels of the photo, pixel centres at +0.5
-    descriptors: npt.NDArray[Any]  # [N, D]; what they mean is the matcher's business
+    descriptors: npt.NDArray[Any]  # [N, D] whole numbers of 8 bits: unit vectors times ``length``, rounded
     rgb: npt.NDArray[np.uint8]  # [N, 3] the colour there
+    size: tuple[int, int] = (0, 0)  # width and height of the photo
+    length: float = 512.0
     trouble: str | None = None  # why the photo could not be looked at
 
     def __len__(self) -> int:
@@ -31,8 +33,8 @@ class Features:
 
     @staticmethod
     def none(trouble: str | None = None) -> Features:
-        empty = np.zeros((0, 0), np.float32)
-        return Features(np.zeros((0, 2), np.float32), empty, np.zeros((0, 3), np.uint8), trouble)
+        empty = np.zeros((0, 0), np.uint8)
+        return Features(np.zeros((0, 2), np.float32), empty, np.zeros((0, 3), np.uint8), trouble=trouble)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
 from firstlight.poses._features import Features, Matches
-from firstlight.poses._matching import MAX_ANGLE, RATIO, UNIT
+from firstlight.poses._matching import MAX_ANGLE, RATIO
 
 Floats = npt.NDArray[np.float64]
 _CELL = 24.0  # pixels
@@ -21,7 +22,8 @@ class Sorted:
     """Keypoints of one photo as a straight lens would show them, sorted into cells of a grid."""
 
     xy: Floats  # [N, 2] pixels from the middle
-    descriptors: npt.NDArray[np.uint8]  # [N, 128]
+    descriptors: npt.NDArray[Any]  # [N, D]
+    length: float  # of a descriptor
     place: npt.NDArray[np.int64]  # [N] which keypoint of the photo each is
     start: npt.NDArray[np.int64]  # [rows · columns + 1] where each cell begins
     columns: int
@@ -40,9 +42,8 @@ def sort_into_cells(features: Features, straight: Floats) -> Sorted:
     order = np.argsort(number, kind="stable")
     start = np.searchsorted(number[order], np.arange(rows * columns + 1))
     place = place[order]
-    return Sorted(
-        xy[order], np.ascontiguousarray(features.descriptors[place]), place, start, columns, rows, corner
-    )
+    descriptors = np.ascontiguousarray(features.descriptors[place])
+    return Sorted(xy[order], descriptors, features.length, place, start, columns, rows, corner)
 
 
 def match_along_lines(a: Sorted, b: Sorted, fundamental: Floats, radius: float) -> Matches:
@@ -67,8 +68,8 @@ def match_along_lines(a: Sorted, b: Sorted, fundamental: Floats, radius: float) 
         b.corner[1],
         radius,
     )
-    nearest = np.arccos(np.clip(best / UNIT**2, -1, 1))
-    ratio = nearest / np.maximum(np.arccos(np.clip(second / UNIT**2, -1, 1)), 1e-12)
+    nearest = np.arccos(np.clip(best / a.length**2, -1, 1))
+    ratio = nearest / np.maximum(np.arccos(np.clip(second / a.length**2, -1, 1)), 1e-12)
     i = np.flatnonzero((nearest <= MAX_ANGLE) & (ratio < RATIO) & (index >= 0))
     i = i[back[index[i]] == i]
     rows = np.stack([a.place[i], b.place[index[i]]], 1).astype(np.uint32)
@@ -116,6 +117,6 @@ def _search(lines, da, xb, db, start, columns, rows, x0, y0, radius):  # type: i
 @numba.njit(nogil=True, cache=True)
 def _dot(a, b):  # type: ignore[no-untyped-def]
     total = np.int32(0)  # of int32 on purpose: LLVM then multiplies and adds sixteen at a time
-    for k in range(128):
+    for k in range(a.shape[0]):
         total += np.int32(a[k]) * np.int32(b[k])
     return total

@@ -73,8 +73,10 @@ class Attempt:
         return -len(self.missing), self.models[0].compute_num_observations() if self.models else 0
 
 
-def structure_from_motion(capture: Capture, *, seed: int, progress: Progress) -> Placed:
-    """SIFT, two-view geometry, and pycolmap's mappers on a ladder of ever smaller demands; then ``refine``.
+def structure_from_motion(
+    capture: Capture, *, seed: int, progress: Progress, matcher: Matcher = LOOK
+) -> Placed:
+    """Matches, two-view geometry, pycolmap's mappers on a ladder of ever smaller demands; then ``refine``.
 
     The rungs: incremental mapping (Schönberger 2016) with COLMAP's demands, then with half of them; global
     mapping (Pan 2024), less exact, which places photos that have only weak links each but many of them; for
@@ -90,7 +92,7 @@ def structure_from_motion(capture: Capture, *, seed: int, progress: Progress) ->
                 f"{len(photos)} usable photo: cameras can only be found from two or more. Photograph the "
                 "same thing from at least two places, a step to the side between them."
             )
-        best = _climb(photos, seed, progress)
+        best = _climb(photos, matcher, seed, progress)
         if not best.models:
             raise refusal(best.evidence.photos, best.evidence.features, best.evidence.links)
         best = _refined(best, seed, progress)
@@ -110,14 +112,14 @@ def _one_kind(capture: Capture) -> tuple[list[Photo], list[SetAside]]:
     return photos, [SetAside(p.name, kind) for p in capture.photos if p.panorama != keep]
 
 
-def _climb(photos: list[Photo], seed: int, progress: Progress) -> Attempt:
-    evidence = _look(photos, LOOK, seed, progress)
+def _climb(photos: list[Photo], matcher: Matcher, seed: int, progress: Progress) -> Attempt:
+    evidence = _look(photos, matcher, seed, progress)
     if not shows_parallax(photos, evidence.features, evidence.links):
         raise refusal(photos, evidence.features, evidence.links)
     best = _best(Attempt("", evidence, []), evidence, "", seed, progress)
     # More features cannot help a photo that shares nothing with those that are placed.
     promising = [pair for pair, link in evidence.links.items() if len(link.matches) >= CHANCE]
-    if len(photos) <= FEW and any(best.could_grow_by(pair) for pair in promising):
+    if matcher == LOOK and len(photos) <= FEW and any(best.could_grow_by(pair) for pair in promising):
         closer = _look(photos, CLOSER_LOOK, seed, progress, promising, CLOSER_LOOK.count)
         best = _best(best, closer, ", more features", seed, progress)
     if best.missing and len(photos) <= FEW:

@@ -17,6 +17,9 @@ PARTNERS = 8  # of each photo, those that share most with it
 RADIUS = 3.0  # pixels that a match may lie off the line that the cameras give
 ROUNDS = 2  # of bundle adjustment and filtering
 ITERATIONS = 25  # of one bundle adjustment
+LOSS_SCALE = (
+    0.5  # pixels from which errors count less than their square: small keypoints bring small outliers
+)
 _CALIBRATED = pycolmap.TwoViewGeometryConfiguration.CALIBRATED.value
 
 
@@ -117,6 +120,8 @@ def _adjusted(
     for i in placed:
         mapper.triangulate_image(triangulation, i + 1)
     adjustment.ceres.solver_options.max_num_iterations = ITERATIONS
+    adjustment.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
+    adjustment.ceres.loss_function_scale = LOSS_SCALE
     mapper.iterative_global_refinement(ROUNDS, 0.0005, options.get_mapper(), adjustment, triangulation)
     mapper.end_reconstruction(False)
     return refined

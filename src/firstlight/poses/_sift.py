@@ -46,7 +46,8 @@ class Sift:
         xy = np.array([k.pt for k in keypoints], np.float32) + 0.5
         column, row = pixels_of(xy, width, height)
         to_photo = np.array([photo.width / width, photo.height / height], np.float32)
-        return Features(xy * to_photo, root_sift(descriptors), rgb[row, column])
+        size = (photo.width, photo.height)
+        return Features(xy * to_photo, root_sift(descriptors), rgb[row, column], size, UNIT)
 
     def match(self, a: Features, b: Features, count: int | None = None) -> Matches:
         return match_nearest(a.descriptors[:count], b.descriptors[:count])
