@@ -140,10 +140,10 @@ def pair_errors(
             errors.append((WRONG, WRONG))
             continue
         right, ours = relative(reference, i, j), relative(found, a, b)
-        cosine = (np.trace(ours[:3, :3].T @ right[:3, :3]) - 1) / 2
+        cosine = float(np.trace(ours[:3, :3].T @ right[:3, :3]) - 1) / 2
         u, v = ours[:3, 3], right[:3, 3]
         along = u @ v / max(float(np.linalg.norm(u) * np.linalg.norm(v)), 1e-12)
-        errors.append((degrees(cosine), degrees(along)))
+        errors.append((degrees(cosine), degrees(float(along))))
     return errors
 
 
@@ -249,13 +249,15 @@ def page(rows: list[dict[str, Any]], note: str) -> str:
     lines = [
         "# Cameras from few photos",
         "",
-        "Written by `benchmarks/poses.py`; not edited by hand. What the numbers are is said at its top: AUC over",
-        "pairs of photos, where pairs with a photo that was not placed count as wrong; 'trajectory' is the root",
-        "mean square distance of the placed cameras after alignment, as a share of the reference's reach (of three",
-        "photos or more). Many evenly spaced photos of a walk around something share nothing with each other: no",
-        "method can place them. Most references are themselves computed, from all photos of a set, by pycolmap.",
+        "Written by `benchmarks/poses.py`; not edited by hand. What the numbers are is said at its top: AUC",
+        "over pairs of photos, where pairs with a photo that was not placed count as wrong; 'trajectory' is",
+        "the root mean square distance of the placed cameras after alignment, as a share of the reference's",
+        "reach (of three photos or more). A few evenly spaced photos of a walk around something may share",
+        "nothing: no method can place them. Most references are themselves computed, by pycolmap from all",
+        "photos of a set.",
         "",
-        f"Machine: {about['cpu']}, {about['cores']} cores, {about['memory_gb']} GB; Python {about['python']}, "
+        f"Machine: {about['cpu']}, {about['cores']} cores, {about['memory_gb']} GB; "
+        f"Python {about['python']}, "
         f"firstlight {packages['firstlight']}, pycolmap {packages['pycolmap']}; seed 0.",
         *(["", note] if note else []),
         "",
