@@ -15,6 +15,7 @@ from firstlight.poses._features import Features
 from firstlight.poses._guided import Floats
 from firstlight.poses._pairs import MIN_INLIERS, Links
 
+SURE = 30  # inliers of a pair that may place a photo by itself
 _COMMON = 8  # points of the model that the pair shows too: enough to measure its scale by them alone
 _NEAR = 0.03  # of the long side: keypoints as near as this to a known point are taken to be as far away
 _SPREAD = 0.15  # median |log| by which single measurements of the scale may differ
@@ -50,7 +51,7 @@ def extend(
         for here, there in (pair, pair[::-1]):
             if here + 1 not in poses or there + 1 in poses or there + 1 in found:
                 continue
-            if links[pair].inliers < MIN_INLIERS:
+            if links[pair].inliers < SURE:
                 continue
             rows = links[pair].geometry.inlier_matches
             a, b = (rows[:, 0], rows[:, 1]) if here < there else (rows[:, 1], rows[:, 0])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import pycolmap
 
@@ -34,6 +36,7 @@ from firstlight.poses._verdicts import MIN_OBSERVATIONS, refusal, spoken, verdic
 from firstlight.progress import Progress, Stage
 from firstlight.scene import Capture, Photo, SetAside
 
+JOINED = 30  # points that two photos of one group share
 EXPLAINED = 0.2  # of what two photos share, that a model must make points of
 FEW = 40  # photos, up to which it is cheap to look for more features
 LOOK = Sift()
@@ -184,13 +187,46 @@ def _map(
 
 
 def trusted(models: list[pycolmap.Reconstruction], links: Links) -> list[pycolmap.Reconstruction]:
-    """The models without photos that stand on too little, the largest first."""
+    """The models without photos that stand on too little, and each of one piece, the largest first."""
+    models = [piece for model in models for piece in pieces(model)]
     for model in models:
         while weak := [i for i in model.reg_image_ids() if _is_weak(model, i, links)]:
             for image_id in weak:
                 model.deregister_frame(model.image(image_id).frame_id)
     rest = [model for model in models if model.num_reg_images() >= 2]
     return sorted(rest, key=lambda model: (-model.num_reg_images(), -model.num_points3D()))
+
+
+def pieces(model: pycolmap.Reconstruction) -> list[pycolmap.Reconstruction]:
+    """One model for each group of photos that hangs together by enough points; single photos stay with all.
+
+    Global mapping joins groups by a handful of matches, such as a building and its mirror image share along
+    the axis.
+    """
+    groups = _groups(model)
+    if len(groups) < 2:
+        return [model]
+    found = []
+    for group in groups:
+        piece = pycolmap.Reconstruction(model)
+        for other in set().union(*groups) - group:
+            piece.deregister_frame(piece.image(other).frame_id)
+        found.append(piece)
+    return found
+
+
+def _groups(model: pycolmap.Reconstruction) -> list[set[int]]:
+    """Sets of two and more image ids, each held together by pairs that share JOINED points."""
+    shared: Counter[Pair] = Counter()
+    for point in model.points3D.values():
+        shared.update(combinations(sorted({element.image_id for element in point.track.elements}), 2))
+    group = {i: {i} for i in model.reg_image_ids()}
+    for (i, j), count in shared.items():
+        if count >= JOINED and group[i] is not group[j]:
+            group[i] |= group[j]
+            for k in group[j]:
+                group[k] = group[i]
+    return [g for i, g in sorted(group.items()) if len(g) > 1 and min(g) == i]
 
 
 def _is_weak(model: pycolmap.Reconstruction, image_id: int, links: Links) -> bool:
