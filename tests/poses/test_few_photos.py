@@ -51,6 +51,7 @@ def test_two_photos_are_enough(truth):
     found = estimate(without_cameras(truth).select([1, 3]))
     right = truth.cameras.select([1, 3])
     assert len(found.capture) == 2 and found.capture.points is not None and len(found.capture.points) > 100
+    assert found.capture.cameras is not None and right is not None
     turns = [c.rotations[1].double() @ c.rotations[0].double().T for c in (found.capture.cameras, right)]
     cosine = float(((turns[0] @ turns[1].T).trace() - 1) / 2)
     assert np.rad2deg(np.arccos(min(cosine, 1))) < 0.7
@@ -96,6 +97,7 @@ def test_demo_photos_with_a_blurred_one_and_a_stranger_among_them(truth):
 
 def test_depths_are_scaled_to_the_cameras_that_were_found(truth):
     placed = estimate(without_cameras(truth).select([1, 2, 3])).capture
+    assert placed.points is not None and placed.cameras is not None
     rng = np.random.default_rng(6)
     photos = []
     for i, photo in enumerate(placed.photos):
@@ -109,6 +111,7 @@ def test_depths_are_scaled_to_the_cameras_that_were_found(truth):
         photos.append(replace(photo, depth=partial(np.copy, depth)))
     scaled = depths_to_scene(replace(placed, photos=photos))
     for before, after in zip(photos, scaled.photos, strict=True):
+        assert before.depth is not None and after.depth is not None
         assert np.allclose(after.depth(), before.depth() / 2.5, rtol=0.01)
 
 

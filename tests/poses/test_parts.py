@@ -63,16 +63,16 @@ def test_matches_along_lines_lie_on_them_and_find_what_is_there():
     essential = pycolmap.essential_matrix_from_pose(pycolmap.Rigid3d(pose[:3]))
     scale = np.diag([1 / focal, 1 / focal, 1])
     fundamental = scale @ essential @ scale
-    sides = [
+    first, second = [
         sort_into_cells(Features(p.astype(np.float32), d, np.zeros((count, 3), np.uint8)), p)
         for p, d in ((xy[0], a), (xy[1][order], noisy(rng, a[order])))
     ]
-    found = match_along_lines(*sides, fundamental, 1.0)
+    found = match_along_lines(first, second, fundamental, 1.0)
     right = order[found.rows[:, 1]] == found.rows[:, 0]
     assert len(found) > 0.95 * count and right.mean() > 0.99
     aside = xy[1] + [0, 30]  # off their lines, not even equals are found
     away = sort_into_cells(Features(aside.astype(np.float32), a, np.zeros((count, 3), np.uint8)), aside)
-    shifted = match_along_lines(sides[0], away, fundamental, 1.0)
+    shifted = match_along_lines(first, away, fundamental, 1.0)
     assert np.count_nonzero(shifted.rows[:, 0] == shifted.rows[:, 1]) < 0.2 * count
 
 
