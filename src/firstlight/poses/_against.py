@@ -14,10 +14,10 @@ import torch
 from scipy.spatial import cKDTree
 
 from firstlight.errors import InputError
-from firstlight.poses._features import Features, Sift, extract_all
+from firstlight.poses._features import Features, extract_all
 from firstlight.poses._lens import Floats
-from firstlight.poses._matching import match
 from firstlight.poses._placed import Placed, Verdict
+from firstlight.poses._sift import Sift
 from firstlight.poses._undistort import lenses_of
 from firstlight.progress import Progress, Silent
 from firstlight.scene import Cameras, Photo, Points, SetAside
@@ -97,7 +97,7 @@ def _find(
     cameras: Cameras,
     seed: int,
 ) -> _Found | Verdict:
-    matches = [match(features, one.features) for one in known]
+    matches = [Sift().match(features, one.features).rows for one in known]
     partner = int(np.argmax([len(rows) for rows in matches]))
     shared, name = len(matches[partner]), model_photos[partner].name
     if shared < _SHARED:
