@@ -11,5 +11,7 @@ from firstlight.render._projection import fully_fused_projection as fully_fused_
 from firstlight.render._rasterization import rasterization as rasterization
 from firstlight.render._scores import Scores as Scores
 from firstlight.render._scores import splat_scores as splat_scores
+from firstlight.render._surfel_blend import rasterize_to_pixels_2dgs as rasterize_to_pixels_2dgs
+from firstlight.render._surfel_projection import fully_fused_projection_2dgs as fully_fused_projection_2dgs
 from firstlight.render._tiles import isect_offset_encode as isect_offset_encode
 from firstlight.render._tiles import isect_tiles as isect_tiles

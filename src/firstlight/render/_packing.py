@@ -73,6 +73,16 @@ def rows_between(starts: Any, ids: Any, image: int, count: int, first: int, last
     return _first_at_least(ids, low, high, first), _first_at_least(ids, low, high, last)
 
 
+def close_places(filled: Array) -> tuple[Array, Array]:
+    """Where rows go when they are moved together, and where each image's then begin [I + 1].
+
+    ``filled`` [chunks, I] says how many rows each chunk wrote of each image.
+    """
+    ends = np.cumsum(filled.T)
+    places = np.ascontiguousarray((ends - filled.T.reshape(-1)).reshape(filled.shape[::-1]).T)
+    return places, np.concatenate([np.zeros(1, np.int64), ends.reshape(filled.shape[::-1])[:, -1]])
+
+
 @kernel
 def close_up(
     filled: Any,  # [chunks, I] how many rows each chunk wrote of each image
@@ -82,14 +92,14 @@ def close_up(
     radii: Any,  # [I * count, 2] and so on
     means2d: Any,
     depths: Any,
-    conics: Any,
-    compensations: Any,  # [I * count], or empty
+    shapes: Any,  # conics, or a surfel's ray transforms
+    more: Any,  # compensations, or a surfel's normals; or empty
     to_ids: Any,  # [nnz] out, and so on
     to_radii: Any,
     to_means2d: Any,
     to_depths: Any,
-    to_conics: Any,
-    to_compensations: Any,
+    to_shapes: Any,
+    to_more: Any,
 ) -> None:
     """Move packed rows together."""
     chunks = filled.shape[0]
@@ -105,7 +115,7 @@ def close_up(
                 to_radii[to + k, 0], to_radii[to + k, 1] = radii[begin + k, 0], radii[begin + k, 1]
                 to_means2d[to + k, 0], to_means2d[to + k, 1] = means2d[begin + k, 0], means2d[begin + k, 1]
                 to_depths[to + k] = depths[begin + k]
-                for j in range(3):
-                    to_conics[to + k, j] = conics[begin + k, j]
-                if compensations.shape[0] > 0:
-                    to_compensations[to + k] = compensations[begin + k]
+                for j in range(shapes.shape[1]):
+                    to_shapes[to + k, j] = shapes[begin + k, j]
+            if more.shape[0] > 0:
+                to_more[to : to + size] = more[begin : begin + size]

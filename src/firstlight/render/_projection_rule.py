@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from firstlight.render import _packing, _projection_kernels
 from firstlight.render._arrays import NO_FLOATS, Array, view, workers
-from firstlight.render._packing import DENSE, Packed, Rows, packed_rows
+from firstlight.render._packing import DENSE, Packed, Rows, close_places, packed_rows
 from firstlight.render._projection_lenses import PINHOLE
 
 # Without types: mypy cannot count arguments that are unpacked.
@@ -111,19 +111,6 @@ def _run(
     return filled
 
 
-def _squeeze(out: Projected, ids: Array, filled: Array, count: int) -> tuple[Projected, Rows]:
-    """Rows of all images without what lies between the chunks'."""
-    ends = np.cumsum(filled.T)
-    places = np.ascontiguousarray((ends - filled.T.reshape(-1)).reshape(filled.shape[::-1]).T)
-    starts = np.concatenate([np.zeros(1, np.int64), ends.reshape(filled.shape[::-1])[:, -1]])
-    close, own = (
-        Projected.empty((int(starts[-1]),), out.compensations.numel() > 0),
-        np.empty(starts[-1], np.int64),
-    )
-    _close_up(filled, places, count, ids, *out.arrays(), own, *close.arrays())
-    return close, Rows(starts, own)
-
-
 class Project(torch.autograd.Function):
     """means [..., N, 3], viewmats [..., C, 4, 4] … → radii, means2d, depths, conics, compensations."""
 
@@ -176,7 +163,10 @@ class ProjectPacked(torch.autograd.Function):
         count, images = means.shape[-2], math.prod(viewmats.shape[:-2])
         loose, ids = Projected.empty((images * count,), lens.compensate), np.empty(images * count, np.int64)
         filled = _run(means, covars, quats, scales, viewmats, Ks, opacities, lens, loose, ids)
-        out, rows = _squeeze(loose, ids, filled, count)
+        places, starts = close_places(filled)
+        rows = Rows(starts, np.empty(starts[-1], np.int64))
+        out = Projected.empty((int(starts[-1]),), lens.compensate)
+        _close_up(filled, places, count, ids, *loose.arrays(), rows.ids, *out.arrays())
         packed = packed_rows(rows.starts, rows.ids, viewmats.shape[-3])
         kept.append(packed)
         ctx.save_for_backward(
@@ -237,17 +227,22 @@ def _backward(
     )
     v_viewmats = None
     if ctx.needs_input_grad[4]:
-        sums = torch.from_numpy(v_camera.sum(0)).to(viewmats.dtype)
-        v_viewmats = torch.zeros(images, 4, 4)
-        v_viewmats[:, :3, :3] = sums[:, :9].view(-1, 3, 3)
-        v_viewmats[:, :3, 3] = sums[:, 9:]
-        v_viewmats = v_viewmats.view(viewmats.shape)
+        v_viewmats = camera_gradient(v_camera, viewmats)
     if sparse:
-        values = [None if v is None else _sparse(v, rows.ids, means.shape[0], images == 1) for v in values]
+        values = [None if v is None else sparse_rows(v, rows.ids, means.shape[0], images == 1) for v in values]
     return (*values, v_viewmats, None, None, None)
 
 
-def _sparse(values: Tensor, ids: Array, count: int, alone: bool) -> Tensor:
+def camera_gradient(sums: Array, viewmats: Tensor) -> Tensor:
+    """Gradient of the cameras from each chunk's sums [chunks, I, 12]: W row by row, then t."""
+    whole = torch.from_numpy(sums.sum(0)).to(viewmats.dtype)
+    gradient = torch.zeros(len(whole), 4, 4)
+    gradient[:, :3, :3] = whole[:, :9].view(-1, 3, 3)
+    gradient[:, :3, 3] = whole[:, 9:]
+    return gradient.view(viewmats.shape)
+
+
+def sparse_rows(values: Tensor, ids: Array, count: int, alone: bool) -> Tensor:
     """Rows as a sparse tensor [count, ...]; those of one camera alone rise, and none comes twice."""
     return torch.sparse_coo_tensor(
         torch.from_numpy(ids)[None],

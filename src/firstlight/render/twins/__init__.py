@@ -7,4 +7,6 @@ from firstlight.render.twins._indices import rasterize_to_indices as rasterize_t
 from firstlight.render.twins._projection import fully_fused_projection as fully_fused_projection
 from firstlight.render.twins._rasterization import rasterization as rasterization
 from firstlight.render.twins._scores import splat_scores as splat_scores
+from firstlight.render.twins._surfel_blend import rasterize_to_pixels_2dgs as rasterize_to_pixels_2dgs
+from firstlight.render.twins._surfel_projection import fully_fused_projection_2dgs as fully_fused_projection_2dgs
 from firstlight.render.twins._tiles import isect_tiles as isect_tiles
