@@ -4,6 +4,8 @@ from firstlight.render._blend import rasterize_to_pixels as rasterize_to_pixels
 from firstlight.render._camera import BLUR as BLUR
 from firstlight.render._camera import render_camera as render_camera
 from firstlight.render._covariance import quat_scale_to_covar_preci as quat_scale_to_covar_preci
+from firstlight.render._depth_normals import depth_to_normal as depth_to_normal
+from firstlight.render._depth_normals import depth_to_points as depth_to_points
 from firstlight.render._harmonics import spherical_harmonics as spherical_harmonics
 from firstlight.render._indices import accumulate as accumulate
 from firstlight.render._indices import rasterize_to_indices_in_range as rasterize_to_indices_in_range
@@ -13,5 +15,6 @@ from firstlight.render._scores import Scores as Scores
 from firstlight.render._scores import splat_scores as splat_scores
 from firstlight.render._surfel_blend import rasterize_to_pixels_2dgs as rasterize_to_pixels_2dgs
 from firstlight.render._surfel_projection import fully_fused_projection_2dgs as fully_fused_projection_2dgs
+from firstlight.render._surfel_rasterization import rasterization_2dgs as rasterization_2dgs
 from firstlight.render._tiles import isect_offset_encode as isect_offset_encode
 from firstlight.render._tiles import isect_tiles as isect_tiles

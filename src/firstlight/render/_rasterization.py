@@ -111,7 +111,7 @@ def rasterization(
     splats = _splats(projected, rows, opacities, viewmats, rasterize_mode == "antialiased")
     channels = splats.depths[..., None]
     if render_mode.startswith("RGB"):
-        shades = _shades(means, viewmats, colors, sh_degree, splats)
+        shades = shades_of(means, viewmats, colors, sh_degree, splats.radii, splats.rows)
         channels = shades if render_mode == "RGB" else torch.cat([shades, channels], -1)
     dealt = deal(
         splats.means2d, splats.radii, splats.depths, splats.conics, splats.opacities, splats.starts, *tiles
@@ -127,7 +127,7 @@ def rasterization(
         tile_size,
         meta["isect_offsets"],
         meta["flatten_ids"],
-        backgrounds=_backgrounds(backgrounds, render_mode),
+        backgrounds=backgrounds_of(backgrounds, render_mode),
         packed=packed,
         absgrad=absgrad,
     )
@@ -163,20 +163,28 @@ def _splats(
     projected: tuple[Tensor, ...], rows: Packed | None, opacities: Tensor, viewmats: Tensor, compensate: bool
 ) -> _Splats:
     radii, means2d, depths, conics, compensations = projected
-    images, count = math.prod(viewmats.shape[:-2]), opacities.shape[-1]
-    if rows is None:
-        seen = opacities[..., None, :].expand(*viewmats.shape[:-2], count)
-        starts = np.arange(images + 1, dtype=np.int64) * count
-    else:
-        seen = opacities.reshape(-1).index_select(0, rows.of_gaussians(count))
-        starts = rows.rows.starts
+    seen, starts = opacities_of(opacities, viewmats, rows)
     if compensate:
         seen = seen * compensations
     return _Splats(radii, means2d, depths, conics, seen, starts, rows)
 
 
-def _shades(
-    means: Tensor, viewmats: Tensor, colors: Tensor | None, sh_degree: int | None, splats: _Splats
+def opacities_of(opacities: Tensor, viewmats: Tensor, rows: Packed | None) -> tuple[Tensor, Array]:
+    """Opacities of the splats [..., C, N], or [nnz], and where each picture's begin [I + 1]."""
+    images, count = math.prod(viewmats.shape[:-2]), opacities.shape[-1]
+    if rows is None:
+        seen = opacities[..., None, :].expand(*viewmats.shape[:-2], count)
+        return seen, np.arange(images + 1, dtype=np.int64) * count
+    return opacities.reshape(-1).index_select(0, rows.of_gaussians(count)), rows.rows.starts
+
+
+def shades_of(
+    means: Tensor,
+    viewmats: Tensor,
+    colors: Tensor | None,
+    sh_degree: int | None,
+    radii: Tensor,
+    rows: Packed | None,
 ) -> Tensor:
     """Colours of the splats [..., C, N, D], or [nnz, D]."""
     if colors is None:
@@ -185,11 +193,8 @@ def _shades(
     inner = colors.shape[-1:] if sh_degree is None else (*colors.shape[-2:-1], 3)
     own = colors.dim() == len(batch) + len(inner) + 2
     check_shape("colors", colors, *batch, *((cameras,) if own else ()), count, *inner)
-    rows = splats.rows
     if sh_degree is not None:
-        return view_colors(
-            means, viewmats, colors, sh_degree, splats.radii, DENSE if rows is None else rows.rows
-        )
+        return view_colors(means, viewmats, colors, sh_degree, radii, DENSE if rows is None else rows.rows)
     if rows is None:
         return colors if own else colors[..., None, :, :].expand(*batch, cameras, count, -1)
     numbers = rows.of_images(cameras, count) if own else rows.of_gaussians(count)
@@ -231,7 +236,7 @@ def _meta(
     }
 
 
-def _backgrounds(backgrounds: Tensor | None, render_mode: RenderMode) -> Tensor | None:
+def backgrounds_of(backgrounds: Tensor | None, render_mode: RenderMode) -> Tensor | None:
     """Backgrounds for the channels that are blended: depth has nothing behind it."""
     if backgrounds is None or render_mode == "RGB":
         return backgrounds

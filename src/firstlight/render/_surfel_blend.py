@@ -41,14 +41,14 @@ def rasterize_to_pixels_2dgs(
     False show the background. ``packed`` and ``distloss`` change nothing here.
 
     Returns colours [..., H, W, D], alphas [..., H, W, 1], normals [..., H, W, 3] (summed like colours),
-    distortions [..., H, W, 1] (Σ w_i w_j |d_i - d_j| over all pairs, i before j and j before i) and medians
+    distortions [..., H, W, 1] (2 Σ w_i w_j (d_i - d_j) over all pairs with j in front of i) and medians
     [..., H, W, 1]: the depth of the last surfel that meets more than half of the light. 0 where there is none.
 
     Gradients flow to means2d (from the filter alone), ray_transforms, colors, opacities, normals and
     backgrounds; a clamped alpha passes none, and the median is only its surfel's depth. ``densify`` is not
-    read; its gradient is the one that density control looks at: of the centre's place in the picture, times
-    the squared depth. With ``absgrad`` the backward pass sets ``means2d.absgrad``, the sum over pixels of
-    the absolute gradients of means2d. ValueError for shapes that do not fit, NotImplementedError for tiles of
+    read; its gradient is the one that density control looks at, of where in the picture the centre is. With
+    ``absgrad`` the backward pass sets ``means2d.absgrad``, the sum over pixels of the absolute gradients of
+    means2d. ValueError for shapes that do not fit, NotImplementedError for tiles of
     more than 16 pixels.
     """
     splats, channels = opacities.shape, colors.shape[-1]
