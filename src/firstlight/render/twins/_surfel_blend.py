@@ -38,19 +38,17 @@ def blend_surfels(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Colours [P, D], alphas [P], normals [P, 3], distortions [P] and medians [P], with no early stop."""
     alpha = surfel_alphas(means2d, ray_transforms, opacities, pixels, exp)
-    through = torch.cumprod(torch.cat([torch.ones_like(alpha[:, :1]), 1 - alpha], 1), 1)  # [P, S + 1]
+    through = torch.cumprod(torch.cat([alpha.new_ones(len(alpha), 1), 1 - alpha], 1), 1)  # [P, S + 1]
     weights = alpha * through[:, :-1]
     picture = weights @ colors
     if background is not None:
         picture = picture + through[:, -1:] * background
     depths = colors[:, -1]
-    # Each pair once, the nearer less the further, as depths are sorted; then each pair twice.
-    nearer = torch.tril(torch.ones(len(depths), len(depths)).to(depths), -1)
-    spread = nearer * (depths[:, None] - depths)
+    spread = torch.tril(depths[:, None] - depths, -1)  # of each pair once, the further less the nearer
     distortions = 2 * torch.einsum("pi,ij,pj->p", weights, spread, weights)
     seen = (alpha > 0) & (through[:, :-1] > 0.5)
-    last = (seen * torch.arange(1, len(depths) + 1)).amax(-1) if len(depths) else seen.new_zeros(len(seen)).long()
-    medians = torch.cat([depths.new_zeros(1), depths])[last]
+    numbers = torch.nn.functional.pad(seen * torch.arange(1, len(depths) + 1), (1, 0))
+    medians = torch.cat([depths.new_zeros(1), depths])[numbers.amax(-1)]
     return picture, 1 - through[:, -1], weights @ normals, distortions, medians
 
 
