@@ -78,6 +78,27 @@ def test_projection(model: Any, twin: bool) -> None:
     )
 
 
+@pytest.mark.parametrize("twin", [False, True])
+def test_surfels(twin: bool) -> None:
+    """gsplat's torch function, unlike its kernels, makes normals as long as the third scale."""
+    golden = read_goldens("render", "surfels")
+    thickness = golden["scales"][:, 2:]
+    golden["normals"] = golden["normals"] / thickness
+    golden["v_normals"] = golden["v_normals"] * thickness
+    golden["grad_scales"][:, 2] = 0
+    inputs = leaves(
+        golden, ("means", "quats", "scales", "viewmats"), torch.float64 if twin else torch.float32
+    )
+    room: Any = twins if twin else render
+    Ks = golden["Ks"].to(inputs["means"].dtype)
+    values = room.fully_fused_projection_2dgs(*inputs.values(), Ks, WIDTH, HEIGHT)
+    assert ((values[0] > 0).all(-1) == (golden["radii"] > 0).all(-1)).all()
+    assert (values[0] - golden["radii"]).abs().max() <= 1
+    assert (golden["radii"] > 0).all(-1).double().mean() > 0.4
+    names = ("means2d", "depths", "ray_transforms", "normals")
+    check(golden, inputs, dict(zip(names, values[1:], strict=True)))
+
+
 def test_tiles() -> None:
     golden = read_goldens("render", "tiles")
     size = int(golden["tile_size"])
@@ -120,3 +141,38 @@ def test_blending(twin: bool) -> None:
     renders, alphas = room.rasterize_to_pixels(*splats, WIDTH, HEIGHT, 16, offsets, flatten_ids)
     # The kernels' exp is a series, 1.2e-3 of itself off where alpha is smallest.
     check(golden, inputs, {"renders": renders, "alphas": alphas}, tolerance=1e-5 if twin else 1e-3)
+
+
+@pytest.mark.parametrize("way", ["kernels", "twin", "pairs"])
+def test_surfel_blending(way: str) -> None:
+    """As ``test_blending``; and gsplat's composition of the pairs that it was given."""
+    golden = read_goldens("render", "surfel_blending")
+    images, count = golden["depths"].shape
+    everywhere = torch.full((images, count, 2), 2 * WIDTH, dtype=torch.int32)
+    tile_width, tile_height = -(-WIDTH // 16), -(-HEIGHT // 16)
+    _, isect_ids, flatten_ids = render.isect_tiles(
+        golden["means2d"], everywhere, golden["depths"], 16, tile_width, tile_height
+    )
+    offsets = render.isect_offset_encode(isect_ids, images, tile_width, tile_height)
+    names = ("means2d", "ray_transforms", "colors", "opacities", "normals")
+    inputs = leaves(golden, names, torch.float32 if way == "kernels" else torch.float64)
+    means2d, transforms, colors, opacities, normals = inputs.values()
+    ids = [golden[key].long() for key in ("gaussian_ids", "pixel_ids", "image_ids")]
+    lists = (WIDTH, HEIGHT, 16, offsets, flatten_ids)
+    maps: Any
+    ours, twin = vars(render), vars(twins)  # mypy cannot count tensors that are unpacked
+    if way == "pairs":
+        found = render.rasterize_to_indices_in_range_2dgs(
+            0, int(1e10), torch.ones(images, HEIGHT, WIDTH), golden["means2d"], golden["ray_transforms"],
+            golden["opacities"], *lists,
+        )  # fmt: skip
+        order = torch.argsort(ids[2] * WIDTH * HEIGHT + ids[1], stable=True)
+        assert all(torch.equal(a, b[order]) for a, b in zip(found, ids, strict=True))
+        maps = ours["accumulate_2dgs"](means2d, transforms, opacities, colors, normals, *ids, WIDTH, HEIGHT)
+    elif way == "twin":
+        maps = twin["rasterize_to_pixels_2dgs"](*inputs.values(), *lists)[:3]
+    else:
+        densify = torch.zeros(images, count, 2)
+        maps = ours["rasterize_to_pixels_2dgs"](*inputs.values(), densify, *lists)[:3]
+    outputs = dict(zip(("renders", "alphas", "render_normals"), maps, strict=True))
+    check(golden, inputs, outputs, tolerance=1e-3 if way == "kernels" else 1e-5)

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from firstlight.density.gsplat import DefaultStrategy
-from firstlight.render import depth_to_normal, depth_to_points, rasterization_2dgs, twins
+from firstlight.render import (
+    depth_to_normal,
+    depth_to_points,
+    rasterization_2dgs,
+    render_surfels,
+    twins,
+)
+from firstlight.scene import Cameras, Gaussians
 from tests.render.scenes import Scene, assert_gradients, assert_pictures, intrinsics, random_scene
 from tests.render.test_rasterization import EXTREME, MODES, SIZES, WILD, _splat
 
@@ -153,6 +160,7 @@ def test_batches_are_scenes_of_their_own(colours: str, packed: bool) -> None:
             assert torch.equal(batched[n, 0], single)
         for batched, single in zip(whole[:6], alone[:6], strict=True):
             # Tiles are shared out among the threads by cost, which moves the order of sums.
+            assert batched.grad is not None
             torch.testing.assert_close(batched.grad[n, 0], single.grad, rtol=1e-3, atol=1e-3)
 
 
@@ -214,7 +222,16 @@ def test_density_control_reads_the_gradient_for_surfels() -> None:
     state = strategy.initialize_state()
     p = [params[name] for name in names]
     picture, *_, meta = _rasterization(
-        p[0], p[1], p[2].exp(), p[3].sigmoid(), p[4], scene.viewmats, intrinsics(1, 40, 30), 40, 30, sh_degree=0
+        p[0],
+        p[1],
+        p[2].exp(),
+        p[3].sigmoid(),
+        p[4],
+        scene.viewmats,
+        intrinsics(1, 40, 30),
+        40,
+        30,
+        sh_degree=0,
     )
     strategy.step_pre_backward(params, optimizers, state, 1, meta)
     picture.square().sum().backward()
@@ -330,6 +347,31 @@ def test_a_depth_map_of_a_plane_has_its_normal() -> None:
         depth_to_normal(along_axis[..., 0], camtoworlds, K)
     with pytest.raises(ValueError, match="expected camtoworlds"):
         depth_to_normal(along_axis, camtoworlds[0], K)
+
+
+def test_one_camera_sees_a_surface() -> None:
+    """A wall of surfels three units ahead, askew to the camera's axis."""
+    y, x = torch.meshgrid(torch.linspace(-4, 4, 25), torch.linspace(-4, 4, 25), indexing="ij")
+    means = torch.stack([x, y, 3.0 + 0.5 * x], -1).reshape(-1, 3)
+    wall = Gaussians.isotropic(means, torch.rand(625, 3), torch.full((625,), 0.4), opacity=0.95)
+    normal = torch.nn.functional.normalize(torch.tensor([0.5, 0.0, -1.0]), dim=0)
+    half = 0.5 * torch.atan2(normal[0], normal[2])
+    wall.quats = torch.tensor([torch.cos(half), 0.0, torch.sin(half), 0.0]).repeat(625, 1)
+    camera = Cameras(
+        torch.eye(4)[None].double(), intrinsics(1, 32, 24).double(), torch.tensor([32]), torch.tensor([24])
+    )
+    view = render_surfels(wall, camera, background=torch.ones(3), depth_mode="median")
+    assert view.colors.shape == view.normals.shape == view.surface.shape == (24, 32, 3)
+    assert view.alpha.min() > 0.9
+    ray = (torch.arange(32) + 0.5 - 0.48 * 32) / (1.1 * 32)
+    assert (view.depth[12] - 3.0 / (1.0 - 0.5 * ray)).abs().max() < 0.3
+    assert (view.depth - view.median).abs().max() < 0.6
+    assert (view.distortion >= -1e-6).all()
+    own = torch.nn.functional.normalize(view.normals, dim=-1)
+    torch.testing.assert_close(own, normal.expand(24, 32, 3), atol=1e-4, rtol=0)
+    assert (render_surfels(wall, camera).surface[4:-4, 4:-4] @ normal).median() > 0.9
+    with pytest.raises(ValueError, match="one undistorted pinhole camera"):
+        render_surfels(wall, camera.select([]))
 
 
 def test_wrong_input_is_named() -> None:

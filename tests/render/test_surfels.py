@@ -1,4 +1,4 @@
-"""Surfels (2D Gaussians): projection and blending against their twins, the twins against finite differences."""
+"""Surfels (2D Gaussians): projection and blending against their twins, twins against finite differences."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from firstlight.render import (
+    accumulate_2dgs,
     fully_fused_projection_2dgs,
     isect_offset_encode,
     isect_tiles,
+    rasterize_to_indices_in_range_2dgs,
     rasterize_to_pixels_2dgs,
     twins,
 )
@@ -24,6 +26,8 @@ WIDTH, HEIGHT = 61, 43
 _op: Any = fully_fused_projection_2dgs
 _blend: Any = rasterize_to_pixels_2dgs
 _twin: Any = twins.rasterize_to_pixels_2dgs
+_pairs: Any = rasterize_to_indices_in_range_2dgs
+_accumulate: Any = accumulate_2dgs
 _twin_projection: Any = twins.fully_fused_projection_2dgs
 
 
@@ -212,7 +216,7 @@ def test_distortion_and_median_are_what_the_paper_says() -> None:
     lists = (torch.zeros(1, 1, 1, dtype=torch.int32), torch.arange(3, dtype=torch.int32))
     opacities, densify = torch.tensor([[0.4, 0.5, 0.6]]), torch.zeros(1, 3, 2)
     colors = depths[..., None].requires_grad_()
-    picture, alphas, facing, distortion, median = _blend(
+    picture, _, facing, distortion, median = _blend(
         means2d, transforms, colors, opacities, normals, densify, 1, 1, 16, *lists
     )
     w, d = torch.tensor([0.4, 0.3, 0.18]), torch.tensor([1.0, 2.0, 4.0])
@@ -295,3 +299,48 @@ def test_wrong_input_is_named() -> None:
         _blend(surfels[0], surfels[1], torch.zeros(1, 5, 0), *surfels[3:], densify, 20, 20, 16, *lists)
     with pytest.raises(NotImplementedError, match="tile_size=32"):
         _blend(*surfels, densify, 20, 20, 32, *lists)
+
+
+def test_pairs_are_what_blending_adds_up() -> None:
+    """In one go, and batch by batch with the light that earlier ones left; composed, they are the picture."""
+    width, height, tile, count = 22, 13, 4, 60
+    *surfels, radii, depths = _surfels(7, 2, count, 3, width, height)
+    means2d, transforms, colors, opacities, normals = (t.detach() for t in surfels)
+    offsets, flatten_ids = _lists(means2d, radii, depths, tile, width, height)
+    lists = (width, height, tile, offsets, flatten_ids)
+    picture, alphas, facing, *_ = _blend(
+        means2d, transforms, colors, opacities, normals, torch.zeros(2, count, 2), *lists
+    )
+    splats = (means2d, transforms, opacities, colors, normals)
+    light = torch.ones(2, height, width)
+    ids = _pairs(0, int(1e10), light, means2d, transforms, opacities, *lists)
+    assert all(t.dtype == torch.int64 for t in ids)
+    keys = ids[2] * width * height + ids[1]
+    assert (keys[1:] >= keys[:-1]).all()
+    found = _accumulate(*splats, *ids, width, height)
+    for ours, theirs in zip(found, (picture, alphas, facing), strict=True):
+        difference = (ours - theirs).abs()  # the kernels' exp is a series
+        assert difference.max() < 0.02
+        assert difference.mean() < 2e-4
+    shuffled = torch.randperm(len(keys), generator=torch.Generator().manual_seed(0))
+    shuffled = shuffled[torch.argsort(depths[ids[2], ids[0]][shuffled], stable=True)]
+    again = _accumulate(*splats, *(t[shuffled] for t in ids), width, height)
+    for ours, theirs in zip(again, found, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    parts, start, summed = [], 0, torch.zeros_like(alphas)
+    while start < 100:
+        step = _pairs(start, start + 1, light, means2d, transforms, opacities, *lists)
+        parts.append(torch.stack(step, 1))
+        alpha = _accumulate(*splats, *step, width, height)[1]
+        summed = summed + light[..., None] * alpha
+        light, start = 1 - summed[..., 0], start + 1
+    together = torch.cat(parts)
+    order = torch.argsort(together[:, 2] * width * height + together[:, 1], stable=True)
+    assert len(parts[1]) > 0
+    assert torch.equal(together[order], torch.stack(ids, 1))
+    with pytest.raises(ValueError, match="transmittances: expected shape"):
+        _pairs(0, 1, light[0], means2d, transforms, opacities, *lists)
+    with pytest.raises(ValueError, match="normals: expected shape"):
+        _accumulate(*splats[:4], normals[:1], *ids, width, height)
+    with pytest.raises(ValueError, match="as many gaussian_ids"):
+        _accumulate(*splats, ids[0][:2], *ids[1:], width, height)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 
 from firstlight.render._rasterization import rasterization
+from firstlight.render._surfel_rasterization import rasterization_2dgs
 from firstlight.scene import Cameras, Gaussians
 
 BLUR = 0.3  # of 3DGS
@@ -29,8 +30,7 @@ def render_camera(
     limits the spherical harmonics used (all by default); ``background`` is [3].
     ValueError when there is not exactly one camera, or when it is no plain pinhole.
     """
-    if len(camera) != 1 or not camera.undistorted:
-        raise ValueError("expected one undistorted pinhole camera; undistort the capture first")
+    _check_camera(camera)
     colors, alphas, meta = rasterization(
         gaussians.means,
         gaussians.quats,
@@ -49,3 +49,63 @@ def render_camera(
         render_mode="RGB+ED" if depth else "RGB",
     )
     return colors[0], alphas[0, ..., 0], meta
+
+
+class SurfelView(NamedTuple):
+    """What one camera sees of surfels, and what losses on the surface look at."""
+
+    colors: Tensor  # [H, W, 3]
+    alpha: Tensor  # [H, W]
+    depth: Tensor  # [H, W] expected, along the camera's axis
+    median: Tensor  # [H, W] median depth
+    normals: Tensor  # [H, W, 3] the surfels' own, summed like colours, in the world's axes
+    surface: Tensor  # [H, W, 3] those of the depth map: unit length, zeros at the border
+    distortion: Tensor  # [H, W]
+    meta: dict[str, Any]
+
+
+def render_surfels(
+    gaussians: Gaussians,
+    camera: Cameras,
+    *,
+    sh_degree: int | None = None,
+    background: Tensor | None = None,
+    depth_mode: Literal["expected", "median"] = "expected",
+) -> SurfelView:
+    """As ``render_camera``, the Gaussians taken as surfels (``rasterization_2dgs``).
+
+    ``depth_mode`` says which depth map ``surface`` is of.
+    """
+    _check_camera(camera)
+    picture, alphas, normals, surface, distortions, medians, meta = rasterization_2dgs(
+        gaussians.means,
+        gaussians.quats,
+        gaussians.scales,
+        gaussians.opacities,
+        gaussians.sh,
+        camera.viewmats.to(gaussians.means.dtype),
+        camera.Ks.to(gaussians.means.dtype),
+        int(camera.width[0]),
+        int(camera.height[0]),
+        sh_degree=gaussians.degree if sh_degree is None else sh_degree,
+        backgrounds=None if background is None else background[None],
+        render_mode="RGB+ED",
+        depth_mode=depth_mode,
+    )
+    assert surface is not None
+    one = picture[0]
+    return SurfelView(
+        one[..., :3],
+        alphas[0, ..., 0],
+        one[..., 3],
+        medians[0, ..., 0],
+        normals[0],
+        surface,
+        distortions[0, ..., 0],
+        meta,
+    )
+
+
+def _check_camera(camera: Cameras) -> None:
+    if len(camera) != 1 or not camera.undistorted:
+        raise ValueError("expected one undistorted pinhole camera; undistort the capture first")

@@ -18,8 +18,8 @@ def depth_to_points(depths: Tensor, camtoworlds: Tensor, Ks: Tensor, z_depth: bo
         raise ShapeError(f"depths: expected shape [..., H, W, 1], got {list(depths.shape)}")
     if camtoworlds.shape != (*batch, 4, 4) or Ks.shape != (*batch, 3, 3):
         raise ShapeError(
-            f"expected camtoworlds {[*batch, 4, 4]} and Ks {[*batch, 3, 3]} beside depths {list(depths.shape)}, "
-            f"got {list(camtoworlds.shape)} and {list(Ks.shape)}"
+            f"expected camtoworlds {[*batch, 4, 4]} and Ks {[*batch, 3, 3]} beside depths "
+            f"{list(depths.shape)}, got {list(camtoworlds.shape)} and {list(Ks.shape)}"
         )
     x = (torch.arange(width).to(depths) + 0.5 - Ks[..., None, 0, 2]) / Ks[..., None, 0, 0]  # [..., W]
     y = (torch.arange(height).to(depths) + 0.5 - Ks[..., None, 1, 2]) / Ks[..., None, 1, 1]  # [..., H]

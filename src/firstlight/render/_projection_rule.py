@@ -229,7 +229,9 @@ def _backward(
     if ctx.needs_input_grad[4]:
         v_viewmats = camera_gradient(v_camera, viewmats)
     if sparse:
-        values = [None if v is None else sparse_rows(v, rows.ids, means.shape[0], images == 1) for v in values]
+        values = [
+            None if v is None else sparse_rows(v, rows.ids, means.shape[0], images == 1) for v in values
+        ]
     return (*values, v_viewmats, None, None, None)
 
 

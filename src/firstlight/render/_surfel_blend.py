@@ -42,7 +42,7 @@ def rasterize_to_pixels_2dgs(
 
     Returns colours [..., H, W, D], alphas [..., H, W, 1], normals [..., H, W, 3] (summed like colours),
     distortions [..., H, W, 1] (2 Σ w_i w_j (d_i - d_j) over all pairs with j in front of i) and medians
-    [..., H, W, 1]: the depth of the last surfel that meets more than half of the light. 0 where there is none.
+    [..., H, W, 1]: the depth of the last surfel that meets more than half of the light, or 0.
 
     Gradients flow to means2d (from the filter alone), ray_transforms, colors, opacities, normals and
     backgrounds; a clamped alpha passes none, and the median is only its surfel's depth. ``densify`` is not
@@ -65,7 +65,9 @@ def rasterize_to_pixels_2dgs(
         check_shape("backgrounds", backgrounds, *image_dims, channels)
     if masks is not None and masks.shape != isect_offsets.shape:
         raise ShapeError(f"masks: expected shape {list(isect_offsets.shape)}, got {list(masks.shape)}")
-    grid = surfel_grid("rasterize_to_pixels_2dgs", image_width, image_height, tile_size, isect_offsets, flatten_ids)
+    grid = surfel_grid(
+        "rasterize_to_pixels_2dgs", image_width, image_height, tile_size, isect_offsets, flatten_ids
+    )
     if masks is not None:
         grid = grid._replace(masks=masks.reshape(-1).to(torch.bool).numpy())
     behind = None if backgrounds is None else backgrounds.reshape(math.prod(image_dims), channels)

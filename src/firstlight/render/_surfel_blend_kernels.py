@@ -1,18 +1,19 @@
 """Surfel blending kernels: one tile at a time, eight pixels of a row at a time, front to back.
 
-The ray of pixel (x, y) meets the plane of a surfel at (u, v) standard deviations. With a, b, w the rows of its
-ray transform, the homogeneous (u, v, 1) is (x w - a) × (y w - b) = a × b + x (b × w) + y (w × a): three forms
-U, V, W, linear in the pixel. The kernel divides once, t = -(U² + V²) / W², and takes the low-pass filter's
-value where that is larger (Huang et al. 2024, eq. 11). The rest is built like ``_blend_kernels``, whose series,
-tile and plan it uses. The plan's rows cover the ellipse where the surfel itself reaches alpha 1/255 and the
-disc where its filter does; a surfel whose ellipse is cut open by the camera plane is asked everywhere.
+The ray of pixel (x, y) meets the plane of a surfel at (u, v) standard deviations. With a, b, w the rows of
+its ray transform, the homogeneous (u, v, 1) is (x w - a) × (y w - b) = a × b + x (b × w) + y (w × a): three
+forms U, V, W, linear in the pixel. The kernel divides once, t = -(U² + V²) / W², and takes the low-pass
+filter's value where that is larger (Huang et al. 2024, eq. 11). The rest is built like ``_blend_kernels``.
+The plan's rows cover the ellipse where the surfel itself reaches alpha 1/255 and the disc where its filter
+does; a surfel whose ellipse is cut open by the camera plane is asked everywhere.
 
 The last channel is the depth: it stands fourth in the last group of channels, and the maps of distortion and
 of the median come from it.
 
 Record: U, V, W (constant, along x, along y; about the surfel's means2d, of any common scale, U and V less by
 a factor of 4, so that t is log(alpha / opacity) / 8); means2d; opacity; the ellipse: centre and, as in
-``_blend_kernels``, half-width, abscissa of its lowest point, k, e, d; the disc's radius; four channels; normal.
+``_blend_kernels``, half-width, abscissa of its lowest point, k, e, d; the disc's radius; four channels;
+normal.
 Slot (sums over pixels, with v = alpha dL/dalpha, p = -v/W² and q = p t W where the surfel itself counts,
 f = v where its filter does): four channels, normal, v; p, p dx, p dy, p dx², p dx dy, p dy², q, q dx; q dy,
 f dx, f dy, |f dx|, |f dy|.
@@ -107,11 +108,11 @@ def _quadric(P: Any, scale: Any, i: int, j: int, reach: Any) -> Any:
 
 
 @device
-def _fill_reach(P: Any, scale: Any, x: Any, y: Any, opacity: Any, r: Any) -> None:
-    """The ellipse U² + V² <= reach W² and the filter's disc, in a record."""
+def _fill_reach(P: Any, k: Any, x: Any, y: Any, opacity: Any, r: Any) -> None:
+    """The ellipse U² + V² <= reach W² and the filter's disc, in a record; ``k`` is the forms' scale."""
     reach = 2.0 * math.log(min(opacity, 1e6) * 255.0) + 1e-5
-    a, b, c = _quadric(P, scale, 1, 1, reach), _quadric(P, scale, 1, 2, reach), _quadric(P, scale, 2, 2, reach)
-    g, h, f = _quadric(P, scale, 0, 1, reach), _quadric(P, scale, 0, 2, reach), _quadric(P, scale, 0, 0, reach)
+    a, b, c = _quadric(P, k, 1, 1, reach), _quadric(P, k, 1, 2, reach), _quadric(P, k, 2, 2, reach)
+    g, h, f = _quadric(P, k, 0, 1, reach), _quadric(P, k, 0, 2, reach), _quadric(P, k, 0, 0, reach)
     radius = math.sqrt(0.5 * reach)
     det = a * c - b * b
     r[DISC] = radius
@@ -126,8 +127,8 @@ def _fill_reach(P: Any, scale: Any, x: Any, y: Any, opacity: Any, r: Any) -> Non
         r[ELLIPSE + 2] = min(math.sqrt(level * c / det), 1e15)
         r[ELLIPSE + 3] = -b / a * math.sqrt(level * a / det)
         r[ELLIPSE + 4] = b / c
-        r[ELLIPSE + 5] = level / c
-        r[ELLIPSE + 6] = det / (c * c)
+        r[ELLIPSE + 5] = min(level / c, 1e30)
+        r[ELLIPSE + 6] = min(det / (c * c), 1e30)
     if f + 2.0 * radius * math.sqrt(g * g + h * h) + radius * radius * (a + c) <= 0.0:
         r[DISC] = NEVER  # the ellipse holds it
 
@@ -176,7 +177,16 @@ def _place(channel: int, first: int, depth: int) -> int:
 
 @device
 def _plan_surfels(
-    records: Any, ids: Any, start: int, first: int, last: int, x0: int, y0: int, columns: int, rows: int, plan: Any
+    records: Any,
+    ids: Any,
+    start: int,
+    first: int,
+    last: int,
+    x0: int,
+    y0: int,
+    columns: int,
+    rows: int,
+    plan: Any,
 ) -> int:
     """Which rows each of the listed surfels covers in each half of the tile; leaves out those with none."""
     kept = 0
@@ -199,7 +209,9 @@ def _plan_surfels(
             if 8 * half < columns:
                 low, high = left - gx, right - gx
                 if low <= half_width and high >= -half_width:
-                    begin, end = _rows(gy, k_, e, d, _clamp(-lowest, low, high), _clamp(lowest, low, high), rows)
+                    begin, end = _rows(
+                        gy, k_, e, d, _clamp(-lowest, low, high), _clamp(lowest, low, high), rows
+                    )
                 if left <= mx + disc and right >= mx - disc and top <= bottom:
                     begin = min(begin, np.int32(math.ceil(top)))
                     end = max(end, np.int32(math.floor(bottom)))
@@ -223,7 +235,16 @@ def _is_opaque(buffer: Any) -> bool:
 
 @device
 def _blend_half(
-    records: Any, base: Any, x0: int, y0: int, half: int, begin: Any, end: Any, number: Any, buffer: Any, tag: Any
+    records: Any,
+    base: Any,
+    x0: int,
+    y0: int,
+    half: int,
+    begin: Any,
+    end: Any,
+    number: Any,
+    buffer: Any,
+    tag: Any,
 ) -> None:
     """Add one surfel to rows begin to end of one half of the tile."""
     constants = TILE * ROW
@@ -268,8 +289,8 @@ def _blend_half(
 
 @device
 def _blend_tile(
-    records: Any, ids: Any, first: int, last: int, x0: int, y0: int, columns: int, rows: int, plan: Any, buffer: Any,
-    tag: Any,
+    records: Any, ids: Any, first: int, last: int, x0: int, y0: int, columns: int, rows: int, plan: Any,
+    buffer: Any, tag: Any,
 ) -> int:  # fmt: skip
     """Add the listed surfels to the tile's buffer; returns where in the list it became opaque."""
     k = first
@@ -369,8 +390,8 @@ def blend_surfels(
 @device
 def _open_tile_backward(
     colors: Any, alphas: Any, normals: Any, distortions: Any, backgrounds: Any, v_colors: Any, v_alphas: Any,
-    v_normals: Any, v_distortions: Any, image: int, x0: int, y0: int, columns: int, rows: int, first_channel: int,
-    buffer: Any, tag: Any,
+    v_normals: Any, v_distortions: Any, image: int, x0: int, y0: int, columns: int, rows: int,
+    first_channel: int, buffer: Any, tag: Any,
 ) -> None:  # fmt: skip
     """Load the picture's gradient, and what all the light behind the first surfel is worth to the loss."""
     depth = colors.shape[3]

@@ -53,7 +53,7 @@ def _backgrounds(backgrounds: Tensor | None) -> Array:
 
 
 class BlendSurfels(torch.autograd.Function):
-    """Surfels [..., N] and tile lists → colours [I, H, W, D], alphas [I, H, W], normals, distortion, median."""
+    """Surfels [..., N] and tile lists → colours [I, H, W, D], alphas, normals, distortions and medians."""
 
     @staticmethod
     def forward(
@@ -143,7 +143,7 @@ class BlendSurfels(torch.autograd.Function):
                 v_absolute.view(-1, 2).numpy(),
             )
         if ctx.absgrad:
-            surfels.means2d.absgrad = v_absolute
+            surfels.means2d.absgrad = v_absolute  # type: ignore[attr-defined]
         # gsplat's measure of how a step would move the centre in the picture.
         v_densify = v_transforms[..., :2, 2] * surfels.ray_transforms[..., 2:, 2]
         v_backgrounds = None

@@ -27,7 +27,7 @@ def fully_fused_projection_2dgs(
     packed: bool = False,
     sparse_grad: bool = False,
 ) -> Any:
-    """Project N surfels through C pinhole cameras (2D Gaussian Splatting, Huang et al. 2024; gsplat's interface).
+    """Project N surfels through C pinhole cameras (2DGS, Huang et al. 2024; gsplat's interface).
 
     A surfel is flat: ``quats`` (w first, of any length) turn its plane, the first two of ``scales`` are its
     standard deviations in it, the third is not used. Lengths are scene units, results pixels with centres at
@@ -67,7 +67,7 @@ def project_surfels(
     packed: bool,
     sparse_grad: bool,
 ) -> tuple[tuple[Tensor, ...], Packed | None]:
-    """``fully_fused_projection_2dgs``: radii, means2d, depths, ray_transforms, normals; the rows if packed."""
+    """``fully_fused_projection_2dgs``: radii, means2d, depths, transforms, normals; the rows if packed."""
     if means.dim() < 2 or viewmats.dim() < 3:
         raise ShapeError(
             f"expected means [..., N, 3] and viewmats [..., C, 4, 4], got {list(means.shape)} and "

@@ -151,7 +151,9 @@ def _backward(
     window: Window = ctx.window
     rows: Rows = ctx.rows
     sparse, images = window.sparse_grad, math.prod(viewmats.shape[:-2])
-    values = [torch.zeros((len(rows.ids), t.shape[-1]) if sparse else t.shape) for t in (means, quats, scales)]
+    values = [
+        torch.zeros((len(rows.ids), t.shape[-1]) if sparse else t.shape) for t in (means, quats, scales)
+    ]
     v_camera = np.empty((workers(), images if ctx.needs_input_grad[3] else 0, 12))
     _project_backward(
         *_scene(means, quats, scales, viewmats, Ks, window),

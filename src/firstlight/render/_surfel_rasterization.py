@@ -53,7 +53,7 @@ def rasterization_2dgs(
 
     Returns
 
-    - colours [..., C, H, W, X] (X: D for RGB, 1 for D and ED, D + 1 with the depth last for RGB+D and RGB+ED),
+    - colours [..., C, H, W, X] (X: D for RGB, 1 for D and ED, D + 1, the depth last, for RGB+D and RGB+ED),
     - alphas [..., C, H, W, 1],
     - normals [..., C, H, W, 3] in the world's axes, summed like colours,
     - normals of the depth map (``depth_to_normal``), the expected or the median one by ``depth_mode``: only

@@ -8,6 +8,8 @@ from firstlight.render.twins._projection import fully_fused_projection as fully_
 from firstlight.render.twins._rasterization import rasterization as rasterization
 from firstlight.render.twins._scores import splat_scores as splat_scores
 from firstlight.render.twins._surfel_blend import rasterize_to_pixels_2dgs as rasterize_to_pixels_2dgs
-from firstlight.render.twins._surfel_projection import fully_fused_projection_2dgs as fully_fused_projection_2dgs
+from firstlight.render.twins._surfel_projection import (
+    fully_fused_projection_2dgs as fully_fused_projection_2dgs,
+)
 from firstlight.render.twins._surfel_rasterization import rasterization_2dgs as rasterization_2dgs
 from firstlight.render.twins._tiles import isect_tiles as isect_tiles

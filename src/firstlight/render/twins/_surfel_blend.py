@@ -89,7 +89,6 @@ def rasterize_to_pixels_2dgs(
                 tiles.append(torch.cat([t.view(y1 - y0, x1 - x0, -1) for t in maps], -1))
             rows.append(torch.cat(tiles, 1))
         pictures.append(torch.cat(rows, 0))
-    picture, alphas, facing, distortions, medians = torch.stack(pictures).split(
-        [colors.shape[-1], 1, 3, 1, 1], -1
-    )
-    return picture, alphas, facing, distortions, medians
+    whole, depth = torch.stack(pictures), colors.shape[-1]
+    picture, alphas, facing = whole[..., :depth], whole[..., depth : depth + 1], whole[..., depth + 1 : -2]
+    return picture, alphas, facing, whole[..., -2:-1], whole[..., -1:]
