@@ -96,6 +96,11 @@ def test_gradients_pass_through_the_normals_of_the_depth() -> None:
     (wanted[2] * wanted[3]).sum().backward()
     for name in ("means", "quats", "scales", "opacities", "viewmats"):
         assert_gradients(getattr(single, name).grad, getattr(double, name).grad, 1e-2)
+    still = scene.leaves(torch.float32)._replace(viewmats=scene.viewmats)  # then kernels make the normals
+    found = _rasterization(*still[:6], K, 24, 20, **options)
+    (found[2] * found[3]).sum().backward()
+    for name in ("means", "quats", "scales", "opacities"):
+        assert_gradients(getattr(still, name).grad, getattr(double, name).grad, 1e-2)
 
 
 def test_twin_passes_finite_differences() -> None:
@@ -273,7 +278,9 @@ def test_two_runs_are_equal_bit_for_bit() -> None:
 def _torture(rows: list[list[float]], width: int, height: int, mode: str, **options: Any) -> Any:
     table = torch.tensor(rows).view(-1, 11)
     leaves = [table[:, :3], table[:, 3:7], table[:, 7:10], table[:, 10], torch.full((len(rows), 4, 3), 0.3)]
-    leaves = [leaf.clone().requires_grad_() for leaf in (*leaves, torch.eye(4)[None])]
+    # Packed, the camera stays: kernels then make the normals of the depth map.
+    leaves = [leaf.clone().requires_grad_() for leaf in leaves]
+    leaves.append(torch.eye(4)[None].requires_grad_(not options["packed"]))
     K = intrinsics(1, width, height)
     *maps, _ = _rasterization(*leaves, K, width, height, sh_degree=1, render_mode=mode, **options)
     maps = [t for t in maps if t is not None]
@@ -343,10 +350,34 @@ def test_a_depth_map_of_a_plane_has_its_normal() -> None:
         torch.testing.assert_close(found[:, 1:-1, 1:-1], wanted.expand(2, 7, 10, 3), atol=1e-6, rtol=1e-6)
         assert not found[:, 0].any()
         assert not found[:, :, -1].any()
+    assert not depth_to_normal(along_axis[:, :2], camtoworlds, K).any()
+    assert depth_to_normal(along_axis[:, :, :1].float(), camtoworlds, K).shape == (2, 9, 1, 3)
     with pytest.raises(ValueError, match="depths: expected shape"):
         depth_to_normal(along_axis[..., 0], camtoworlds, K)
     with pytest.raises(ValueError, match="expected camtoworlds"):
         depth_to_normal(along_axis, camtoworlds[0], K)
+
+
+@pytest.mark.parametrize(("images", "height", "width"), [((), 3, 3), ((2,), 7, 12), ((1, 2), 4, 9)])
+def test_normals_of_depths_are_the_twin(images: tuple[int, ...], height: int, width: int) -> None:
+    """The kernel is the torch function, which cameras that need a gradient and float64 go through."""
+    count = math.prod(images)
+    scene, K = random_scene(3, 1, count), intrinsics(count, width, height)
+    camtoworlds = torch.linalg.inv(scene.viewmats).view(*images, 4, 4)
+    g = torch.Generator().manual_seed(0)
+    depths = 2 + torch.rand(*images, height, width, 1, generator=g)
+    depths[..., 0, 0, 0] = 0.0
+    single, double = depths.requires_grad_(), depths.detach().double().requires_grad_()
+    found = depth_to_normal(single, camtoworlds, K.view(*images, 3, 3))
+    wanted = depth_to_normal(double, camtoworlds.double(), K.view(*images, 3, 3).double())
+    torch.testing.assert_close(found.double(), wanted, atol=1e-6, rtol=1e-5)
+    weights = torch.randn(found.shape, generator=g)
+    found.backward(weights)
+    wanted.backward(weights.double())
+    assert_gradients(single.grad, double.grad, 1e-5)
+    leaf = camtoworlds.requires_grad_()
+    by_torch = depth_to_normal(single.detach(), leaf, K.view(*images, 3, 3))
+    torch.testing.assert_close(by_torch, found, atol=1e-4, rtol=1e-4)
 
 
 def test_one_camera_sees_a_surface() -> None:

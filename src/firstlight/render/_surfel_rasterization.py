@@ -122,7 +122,7 @@ def rasterization_2dgs(
     if render_mode in ("RGB+D", "RGB+ED"):
         map_ = picture[..., -1:] if depth_mode == "expected" else medians
         surface = depth_to_normal(map_, camtoworlds, Ks).squeeze(0)
-    facing = (facing[..., None, :] * camtoworlds[..., None, None, :3, :3]).sum(-1)
+    facing = (facing.flatten(-3, -2) @ camtoworlds[..., :3, :3].mT).view(facing.shape)
     meta = {
         "batch_ids": None if rows is None else rows.batch_ids,
         "camera_ids": None if rows is None else rows.camera_ids,
