@@ -299,18 +299,19 @@ def _edge_on(draw: st.DrawFn) -> list[float]:
 
 
 MODE = st.sampled_from(["RGB", "ED", "RGB+D", "RGB+ED"])
+TILE = st.sampled_from([16, 16, 3, 40])
 
 
 @settings(max_examples=70, deadline=None)
-@given(st.lists(st.one_of(_splat(EXTREME), _edge_on()), max_size=6), SIZES, MODE, st.booleans())
+@given(st.lists(st.one_of(_splat(EXTREME), _edge_on()), max_size=6), SIZES, MODE, st.booleans(), TILE)
 def test_finite_surfels_give_finite_pictures_and_gradients(
-    rows: list[list[float]], size: tuple[int, int], mode: str, packed: bool
+    rows: list[list[float]], size: tuple[int, int], mode: str, packed: bool, tile_size: int
 ) -> None:
     """Needles, giants, points, edges, surfels through the camera plane; twice the same."""
-    maps, gradients = _torture(rows, *size, mode, packed=packed)
+    maps, gradients = _torture(rows, *size, mode, packed=packed, tile_size=tile_size)
     assert all(torch.isfinite(t).all() for t in maps)
     assert not any(torch.isnan(t).any() for t in gradients)
-    again, gradients_again = _torture(rows, *size, mode, packed=packed)
+    again, gradients_again = _torture(rows, *size, mode, packed=packed, tile_size=tile_size)
     assert all(torch.equal(a, b) for a, b in zip(maps, again, strict=True))
     assert all(torch.equal(a, b) for a, b in zip(gradients, gradients_again, strict=True))
 
@@ -417,5 +418,5 @@ def test_wrong_input_is_named() -> None:
         _render(scene._replace(opacities=scene.opacities[:3]), 20, 20)
     with pytest.raises(ValueError, match="colors: expected shape"):
         _render(scene._replace(sh=scene.sh[:3]), 20, 20)
-    with pytest.raises(NotImplementedError, match="tile_size"):
-        _render(scene, 20, 20, tile_size=32)
+    with pytest.raises(ValueError, match="tile_size of at least 1"):
+        _render(scene, 20, 20, tile_size=0)

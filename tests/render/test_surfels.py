@@ -155,7 +155,7 @@ def _lists(
 @pytest.mark.parametrize("channels", [1, 3, 4, 6])
 @pytest.mark.parametrize(
     ("images", "count", "width", "height", "tile"),
-    [(1, 60, 37, 29, 16), (2, 40, 16, 16, 16), (1, 8, 1, 1, 16), (1, 40, 23, 31, 5)],
+    [(1, 60, 37, 29, 16), (2, 40, 16, 16, 16), (1, 8, 1, 1, 16), (1, 40, 23, 31, 5), (2, 60, 45, 37, 40)],
 )
 def test_blending_is_the_twin(
     channels: int, images: int, count: int, width: int, height: int, tile: int
@@ -297,7 +297,7 @@ def test_wrong_input_is_named() -> None:
         _blend(*surfels, densify, 20, 20, 16, *lists, masks=torch.ones(1, 1, 1, dtype=torch.bool))
     with pytest.raises(ValueError, match="one channel or more"):
         _blend(surfels[0], surfels[1], torch.zeros(1, 5, 0), *surfels[3:], densify, 20, 20, 16, *lists)
-    with pytest.raises(NotImplementedError, match="tile_size=32"):
+    with pytest.raises(ValueError, match="tiles of 32 px do not fit"):
         _blend(*surfels, densify, 20, 20, 32, *lists)
 
 

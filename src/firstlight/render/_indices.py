@@ -1,6 +1,7 @@
 """Blending laid open: which splats reach which pixels, and their composition in plain torch."""
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from firstlight.render import _indices_kernels as kernels
 from firstlight.render._arrays import Array, balanced, check_shape, view, workers
 from firstlight.render._blend import make_grid
+from firstlight.render._blend_rule import Grid
 from firstlight.render._errors import ShapeError
 from firstlight.render._gsplat import cuda_by_gsplat
 
@@ -47,40 +49,45 @@ def rasterize_to_indices_in_range(
             f"isect_offsets: expected leading dimensions {list(image_dims)}, got {list(isect_offsets.shape)}"
         )
     grid = make_grid(image_width, image_height, tile_size, isect_offsets, flatten_ids)
+    splats = view(means2d, -1, 2), view(conics, -1, 3), view(opacities, -1)
+    return reached(
+        kernels.reach_pixels, splats, count, grid, flatten_ids, range_start, range_end, transmittances
+    )
+
+
+def reached(
+    reach: Any,
+    splats: tuple[Array, ...],
+    count: int,
+    grid: Grid,
+    flatten_ids: Tensor,
+    range_start: int,
+    range_end: int,
+    transmittances: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Walk through the lists twice: count the pairs, then write them. A picture has ``count`` splats."""
+    batch = grid.tile_size**2
     firsts, lasts = grid.starts[:-1].astype(np.int64), grid.starts[1:].astype(np.int64)
-    begins = np.minimum(firsts + int(range_start) * tile_size**2, lasts)
-    ends = np.minimum(firsts + min(int(range_end), 2**31) * tile_size**2, lasts)
-    ends = np.maximum(begins, ends)
-    light = view(transmittances, math.prod(image_dims), image_height, image_width)
+    begins = np.minimum(firsts + int(range_start) * batch, lasts)
+    ends = np.maximum(begins, np.minimum(firsts + min(int(range_end), 2**31) * batch, lasts))
+    bounds = balanced(np.append(0, np.cumsum(ends - begins)), workers())
+    ids, light = (
+        view(flatten_ids.to(torch.int32), -1),
+        view(transmittances, grid.images, grid.height, grid.width),
+    )
     counts = np.zeros(light.shape, np.int64)
-    splats, pixels = np.empty(0, np.int64), np.empty(0, np.int64)
-
-    def walk(places: Array) -> None:
-        kernels.reach_pixels(
-            view(means2d, -1, 2),
-            view(conics, -1, 3),
-            view(opacities, -1),
-            view(flatten_ids.to(torch.int32), -1),
-            begins,
-            ends,
-            tile_size,
-            light,
-            places,
-            counts,
-            splats,
-            pixels,
-            balanced(np.append(0, np.cumsum(ends - begins)), workers()),
-        )
-
-    walk(np.empty((0, 0, 0), np.int64))
+    lists = ids, begins, ends, grid.tile_size, light
+    nothing: Array = np.empty(0, np.int64)
+    reach(*splats, *lists, np.empty((0, 0, 0), np.int64), counts, nothing, nothing, bounds)
     entries = int(counts.sum())
-    splats, pixels = np.empty(entries, np.int64), np.empty(entries, np.int64)
-    walk((np.cumsum(counts) - counts.reshape(-1)).reshape(counts.shape))
-    size = image_height * image_width
+    rows, pixels = np.empty(entries, np.int64), np.empty(entries, np.int64)
+    places = (np.cumsum(counts) - counts.reshape(-1)).reshape(counts.shape)
+    reach(*splats, *lists, places, counts, rows, pixels, bounds)
+    size = max(grid.height * grid.width, 1)
     return (
-        torch.from_numpy(splats % max(count, 1)),
-        torch.from_numpy(pixels % max(size, 1)),
-        torch.from_numpy(pixels // max(size, 1)),
+        torch.from_numpy(rows % max(count, 1)),
+        torch.from_numpy(pixels % size),
+        torch.from_numpy(pixels // size),
     )
 
 
@@ -132,7 +139,7 @@ def accumulate(
     a, b, c = conics.reshape(-1, 3)[rows].unbind(-1)
     power = 0.5 * (a * d[:, 0] ** 2 + c * d[:, 1] ** 2) + b * d[:, 0] * d[:, 1]
     alphas = (opacities.reshape(-1)[rows] * torch.exp(-power)).clamp(max=0.99)
-    weights = alphas * _light_before(alphas, pixels)
+    weights = alphas * light_before(alphas, pixels)
     total = math.prod(image_dims) * image_height * image_width
     shades = colors.reshape(-1, channels)[rows] * weights[:, None]
     picture = torch.zeros(total, channels, dtype=shades.dtype).index_add(0, pixels, shades)
@@ -141,7 +148,7 @@ def accumulate(
     return picture.view(*size, channels), covered.view(*size, 1)
 
 
-def _light_before(alphas: Tensor, pixels: Tensor) -> Tensor:
+def light_before(alphas: Tensor, pixels: Tensor) -> Tensor:
     """What the entries of the same pixel before each entry let through [M]; pixels rise.
 
     Sums of logarithms over all entries, in double precision, less what they were where the pixel began.

@@ -2,14 +2,12 @@
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from firstlight.render._arrays import Array, check_shape, differentiable
-from firstlight.render._blend_kernels import TILE
-from firstlight.render._blend_rule import Grid
-from firstlight.render._errors import ShapeError, unsupported
+from firstlight.render._arrays import check_shape, differentiable
+from firstlight.render._blend import make_grid
+from firstlight.render._errors import ShapeError
 from firstlight.render._gsplat import cuda_by_gsplat
 from firstlight.render._surfel_blend_rule import BlendSurfels
 
@@ -48,8 +46,8 @@ def rasterize_to_pixels_2dgs(
     backgrounds; a clamped alpha passes none, and the median is only its surfel's depth. ``densify`` is not
     read; its gradient is the one that density control looks at, of where in the picture the centre is. With
     ``absgrad`` the backward pass sets ``means2d.absgrad``, the sum over pixels of the absolute gradients of
-    means2d. ValueError for shapes that do not fit, NotImplementedError for tiles of
-    more than 16 pixels.
+    means2d. Tiles may have any size; 16 is fastest. ShapeError (a ValueError and an AssertionError) for
+    inputs that do not fit.
     """
     splats, channels = opacities.shape, colors.shape[-1]
     image_dims = isect_offsets.shape[:-2]
@@ -63,13 +61,7 @@ def rasterize_to_pixels_2dgs(
         raise ShapeError("colors: expected one channel or more, got none")
     if backgrounds is not None:
         check_shape("backgrounds", backgrounds, *image_dims, channels)
-    if masks is not None and masks.shape != isect_offsets.shape:
-        raise ShapeError(f"masks: expected shape {list(isect_offsets.shape)}, got {list(masks.shape)}")
-    grid = surfel_grid(
-        "rasterize_to_pixels_2dgs", image_width, image_height, tile_size, isect_offsets, flatten_ids
-    )
-    if masks is not None:
-        grid = grid._replace(masks=masks.reshape(-1).to(torch.bool).numpy())
+    grid = make_grid(image_width, image_height, tile_size, isect_offsets, flatten_ids, masks)
     behind = None if backgrounds is None else backgrounds.reshape(math.prod(image_dims), channels)
     surfels = (means2d, ray_transforms, colors, opacities, normals, densify)
     maps = differentiable(BlendSurfels, *surfels, behind, flatten_ids.to(torch.int32), grid, absgrad)
@@ -77,20 +69,3 @@ def rasterize_to_pixels_2dgs(
         t.view(*image_dims, image_height, image_width, -1) for t in maps
     )
     return picture, alphas, facing, distortions, medians
-
-
-def surfel_grid(
-    function: str, width: int, height: int, tile_size: int, isect_offsets: Tensor, flatten_ids: Tensor
-) -> Grid:
-    """The picture and its tiles, without masks; ShapeError where they do not fit together."""
-    if not 1 <= tile_size <= TILE:
-        raise unsupported(function, f"tile_size={tile_size}", f"use 1 to {TILE} (16 is fastest)")
-    tile_height, tile_width = isect_offsets.shape[-2:]
-    if (tile_width, tile_height) != (-(-width // tile_size), -(-height // tile_size)):
-        raise ShapeError(
-            f"isect_offsets: {tile_width} × {tile_height} tiles of {tile_size} px do not fit a picture of "
-            f"{width} × {height}"
-        )
-    starts = np.append(isect_offsets.reshape(-1).numpy(), flatten_ids.numel()).astype(np.int32)
-    nothing: Array = np.empty(0, np.bool_)
-    return Grid(width, height, tile_size, starts, nothing)

@@ -31,6 +31,7 @@ from firstlight.render._blend_kernels import (
     CONSTANTS,
     OPAQUE,
     TILE,
+    _block,
     _clamp,
     _falloff,
     _fill_constants,
@@ -336,7 +337,7 @@ def blend_surfels(
     records: Any,  # [M * RECORD]
     ids: Any,  # [n_isects]
     starts: Any,  # [tiles + 1]
-    bounds: Any,  # [chunks + 1] tile numbers
+    bounds: Any,  # [chunks + 1] block numbers
     masks: Any,  # [tiles] bool, or empty
     backgrounds: Any,  # [I, D], or empty
     tile_size: int,
@@ -348,19 +349,16 @@ def blend_surfels(
     distortions: Any,  # [I, H, W]
     medians: Any,  # [I, H, W]
     median_ids: Any,  # [I, H, W] the median's surfel, or NO_SPLAT
-    stops: Any,  # [tiles] out: where each tile became opaque
+    stops: Any,  # [blocks] out: where each became opaque
 ) -> None:
     """Blend every tile; chunks own disjoint tiles, so the result does not depend on the threads."""
     _, height, width, depth = colors.shape
-    across, down = -(-width // tile_size), -(-height // tile_size)
     for chunk in prange(bounds.shape[0] - 1):
         buffer = np.zeros(TILE * ROW + CONSTANTS, np.float32)
         plan = np.empty(BATCH * PLAN, np.int32)
         _fill_constants(buffer, TILE * ROW)
-        for tile in range(bounds[chunk], bounds[chunk + 1]):
-            image, place = tile // (across * down), tile % (across * down)
-            x0, y0 = (place % across) * tile_size, (place // across) * tile_size
-            columns, rows = min(tile_size, width - x0), min(tile_size, height - y0)
+        for block in range(bounds[chunk], bounds[chunk + 1]):
+            tile, image, x0, y0, columns, rows = _block(block, tile_size, width, height)
             buffer[: TILE * ROW] = 0.0
             _open_tile(buffer, ROW, columns, rows)
             for row in range(TILE):
@@ -368,7 +366,7 @@ def blend_surfels(
             last = starts[tile + 1]
             if masks.shape[0] > 0 and not masks[tile]:
                 last = starts[tile]
-            stops[tile] = _blend_tile(
+            stops[block] = _blend_tile(
                 records, ids, starts[tile], last, x0, y0, columns, rows, plan, buffer, tag
             )
             for channel in range(first_channel, min(first_channel + 4, depth)):
@@ -527,8 +525,8 @@ def blend_surfels_backward(
     records: Any,  # [M * RECORD]
     ids: Any,  # [n_isects]
     starts: Any,  # [tiles + 1]
-    stops: Any,  # [tiles]
-    bounds: Any,  # [chunks + 1] tile numbers
+    stops: Any,  # [blocks]
+    bounds: Any,  # [chunks + 1] block numbers
     backgrounds: Any,  # [I, D], or empty
     tile_size: int,
     first_channel: int,
@@ -548,18 +546,15 @@ def blend_surfels_backward(
 ) -> None:
     """Sums for one group of channels: one buffer a chunk, so that no two threads add to one number."""
     _, height, width, _ = colors.shape
-    across, down = -(-width // tile_size), -(-height // tile_size)
     for chunk in prange(bounds.shape[0] - 1):
         own = slots[chunk]
         own[:] = 0.0
         buffer = np.zeros(TILE * ROW_BACK + CONSTANTS, np.float32)
         plan = np.empty(BATCH * PLAN, np.int32)
         _fill_constants(buffer, TILE * ROW_BACK)
-        for tile in range(bounds[chunk], bounds[chunk + 1]):
-            image, place = tile // (across * down), tile % (across * down)
-            x0, y0 = (place % across) * tile_size, (place // across) * tile_size
-            columns, rows = min(tile_size, width - x0), min(tile_size, height - y0)
-            start, stop = starts[tile], stops[tile]
+        for block in range(bounds[chunk], bounds[chunk + 1]):
+            tile, image, x0, y0, columns, rows = _block(block, tile_size, width, height)
+            start, stop = starts[tile], stops[block]
             if stop == start:
                 continue
             buffer[: TILE * ROW_BACK] = 0.0

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from firstlight.render import _surfel_blend_kernels as kernels
-from firstlight.render._arrays import Array, aligned, balanced, view, workers
+from firstlight.render._arrays import Array, aligned, view, workers
 from firstlight.render._blend_rule import GROUP, Grid
 
 # Without types: mypy cannot count arguments that are unpacked.
@@ -70,12 +70,12 @@ class BlendSurfels(torch.autograd.Function):
         absgrad: bool,
     ) -> tuple[Tensor, ...]:
         surfels = _Surfels(means2d, ray_transforms, colors, opacities, normals)
-        channels, tiles = colors.shape[-1], len(grid.starts) - 1
-        across, down = -(-grid.width // grid.tile_size), -(-grid.height // grid.tile_size)
-        size = (tiles // (across * down), grid.height, grid.width)
+        channels, ends = colors.shape[-1], grid.ends
+        size = (grid.images, grid.height, grid.width)
         picture, facing = torch.empty(*size, channels), torch.empty(*size, 3)
         alphas, distortions, medians = torch.empty(size), torch.empty(size), torch.empty(size)
-        median_ids, stops = torch.empty(size, dtype=torch.int32), torch.empty(tiles, dtype=torch.int32)
+        median_ids = torch.empty(size, dtype=torch.int32)
+        stops, bounds = torch.empty(len(ends), dtype=torch.int32), grid.bounds(ends)
         maps = [t.numpy() for t in (picture, alphas, facing, distortions, medians, median_ids, stops)]
         records = torch.empty(0)
         for first in range(0, channels, GROUP):
@@ -84,7 +84,7 @@ class BlendSurfels(torch.autograd.Function):
                 records.view(-1).numpy(),
                 view(flatten_ids, -1),
                 grid.starts,
-                balanced(grid.starts, workers()),
+                bounds,
                 grid.masks,
                 _backgrounds(backgrounds),
                 grid.tile_size,
@@ -110,7 +110,7 @@ class BlendSurfels(torch.autograd.Function):
         v_means2d, v_transforms, v_colors, v_opacities, v_normals = (torch.zeros(t.shape) for t in surfels)
         v_absolute = torch.zeros(surfels.means2d.shape if ctx.absgrad else (0, 2))
         slots, _ = aligned(parts, surfels.opacities.numel() * kernels.SLOT)
-        done = np.append(0, np.cumsum(stops.numpy() - grid.starts[:-1]))
+        bounds = grid.bounds(stops.numpy())
         maps = [t.numpy() for t in (picture, alphas, facing, distortions, median_ids)]
         for first in range(0, channels, GROUP):
             records = kept if kept is not None else surfels.records(first)
@@ -119,7 +119,7 @@ class BlendSurfels(torch.autograd.Function):
                 view(flatten_ids, -1),
                 grid.starts,
                 stops.numpy(),
-                balanced(done, parts),
+                bounds,
                 _backgrounds(backgrounds),
                 grid.tile_size,
                 first,

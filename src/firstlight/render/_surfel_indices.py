@@ -2,15 +2,15 @@
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from firstlight.render import _surfel_indices_kernels as kernels
-from firstlight.render._arrays import Array, balanced, check_shape, view, workers
+from firstlight.render._arrays import check_shape, view
+from firstlight.render._blend import make_grid
 from firstlight.render._errors import ShapeError
 from firstlight.render._gsplat import cuda_by_gsplat
-from firstlight.render._surfel_blend import surfel_grid
+from firstlight.render._indices import light_before, reached
 
 
 @cuda_by_gsplat
@@ -46,44 +46,12 @@ def rasterize_to_indices_in_range_2dgs(
         raise ShapeError(
             f"isect_offsets: expected leading dimensions {list(image_dims)}, got {list(isect_offsets.shape)}"
         )
-    grid = surfel_grid(
-        "rasterize_to_indices_in_range_2dgs", image_width, image_height, tile_size, isect_offsets, flatten_ids
-    )
-    firsts, lasts = grid.starts[:-1].astype(np.int64), grid.starts[1:].astype(np.int64)
-    begins = np.minimum(firsts + int(range_start) * tile_size**2, lasts)
-    ends = np.minimum(firsts + min(int(range_end), 2**31) * tile_size**2, lasts)
-    ends = np.maximum(begins, ends)
-    light = view(transmittances, math.prod(image_dims), image_height, image_width)
-    counts = np.zeros(light.shape, np.int64)
-    splats, pixels = np.empty(0, np.int64), np.empty(0, np.int64)
-
-    def walk(places: Array) -> None:
-        kernels.reach_pixels_of_surfels(
-            view(means2d, -1, 2),
-            view(ray_transforms, -1, 9),
-            view(opacities, -1),
-            view(flatten_ids.to(torch.int32), -1),
-            begins,
-            ends,
-            tile_size,
-            light,
-            places,
-            counts,
-            splats,
-            pixels,
-            balanced(np.append(0, np.cumsum(ends - begins)), workers()),
-        )
-
-    walk(np.empty((0, 0, 0), np.int64))
-    entries = int(counts.sum())
-    splats, pixels = np.empty(entries, np.int64), np.empty(entries, np.int64)
-    walk((np.cumsum(counts) - counts.reshape(-1)).reshape(counts.shape))
-    size = image_height * image_width
-    return (
-        torch.from_numpy(splats % max(count, 1)),
-        torch.from_numpy(pixels % max(size, 1)),
-        torch.from_numpy(pixels // max(size, 1)),
-    )
+    grid = make_grid(image_width, image_height, tile_size, isect_offsets, flatten_ids)
+    surfels = view(means2d, -1, 2), view(ray_transforms, -1, 9), view(opacities, -1)
+    return reached(
+        kernels.reach_pixels_of_surfels, surfels, count, grid, flatten_ids, range_start, range_end,
+        transmittances,
+    )  # fmt: skip
 
 
 @cuda_by_gsplat
@@ -146,16 +114,3 @@ def accumulate_2dgs(
     summed = torch.zeros(math.prod(size), channels + 4, dtype=features.dtype).index_add(0, pixels, features)
     summed = summed.view(*size, -1)
     return summed[..., :channels], summed[..., -1:], summed[..., channels:-1]
-
-
-def light_before(alphas: Tensor, pixels: Tensor) -> Tensor:
-    """What the entries of the same pixel before each entry let through [M]; pixels rise.
-
-    Sums of logarithms over all entries, in double precision, less what they were where the pixel began.
-    """
-    logs = torch.log1p(-alphas.double())
-    before = logs.cumsum(0) - logs
-    begins = torch.ones_like(pixels, dtype=torch.bool)
-    begins[1:] = pixels[1:] != pixels[:-1]
-    first = before[begins][begins.cumsum(0) - 1]
-    return torch.exp(before - first).to(alphas.dtype)

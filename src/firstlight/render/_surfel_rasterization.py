@@ -12,7 +12,7 @@ from firstlight.render._gsplat import cuda_by_gsplat
 from firstlight.render._rasterization import RenderMode, backgrounds_of, opacities_of, shades_of
 from firstlight.render._surfel_blend import rasterize_to_pixels_2dgs
 from firstlight.render._surfel_projection import project_surfels
-from firstlight.render._tiles import deal
+from firstlight.render._tiles import deal, tiles_of
 
 FILTER_REACH = 3  # px: the low-pass filter's alpha is under 1/255 from 2.36 px on
 
@@ -79,6 +79,7 @@ def rasterization_2dgs(
         raise ShapeError(f"depth_mode: expected expected or median, got {depth_mode!r}")
     if distloss and render_mode == "RGB":
         raise ShapeError("distloss needs depth: use render_mode D, ED, RGB+D or RGB+ED")
+    tiles = tiles_of(width, height, tile_size)
     check_shape("opacities", opacities, *means.shape[:-1])
     projected, rows = project_surfels(
         means, quats, scales, viewmats, Ks, width, height, near_plane, far_plane, radius_clip, packed,
@@ -90,12 +91,11 @@ def rasterization_2dgs(
     if render_mode.startswith("RGB"):
         shades = shades_of(means, viewmats, colors, sh_degree, radii, rows)
         channels = shades if render_mode == "RGB" else torch.cat([shades, channels], -1)
-    tile_width, tile_height = -(-width // tile_size), -(-height // tile_size)
     reach = torch.where(radii > 0, radii.clamp(min=FILTER_REACH), 0)
     tiles_per_gauss, isect_ids, flatten_ids, tile_starts = deal(
-        means2d, reach, depths, None, None, starts, tile_size, tile_width, tile_height
+        means2d, reach, depths, None, None, starts, *tiles
     )
-    isect_offsets = torch.from_numpy(tile_starts[:-1]).view(*viewmats.shape[:-2], tile_height, tile_width)
+    isect_offsets = torch.from_numpy(tile_starts[:-1]).view(*viewmats.shape[:-2], *tiles[:0:-1])
     densify = torch.zeros(means2d.shape, requires_grad=True)
     picture, alphas, facing, distortions, medians = rasterize_to_pixels_2dgs(
         means2d,
@@ -133,8 +133,8 @@ def rasterization_2dgs(
         "ray_transforms": ray_transforms,
         "opacities": seen,
         "normals": normals,
-        "tile_width": tile_width,
-        "tile_height": tile_height,
+        "tile_width": tiles[1],
+        "tile_height": tiles[2],
         "tiles_per_gauss": tiles_per_gauss,
         "isect_ids": isect_ids,
         "flatten_ids": flatten_ids,
