@@ -57,12 +57,15 @@ def view_colors(
     degree: int,
     radii: Tensor,  # [..., C, N, 2] int32, or [nnz, 2]
     rows: Rows = DENSE,
+    viewmats_rs: Tensor | None = None,  # [..., C, 4, 4]
 ) -> Tensor:
     """Colours max(0, ½ + SH) [..., C, N, 3], or [nnz, 3]; zeros where ``radii`` are 0.
 
-    Gradients flow to means, viewmats and sh.
+    Cameras that move to ``viewmats_rs`` look from half-way. Gradients flow to means, viewmats and sh.
     """
     _check_degree(degree, sh.shape[-2])
     centers = torch.inverse(viewmats)[..., :3, 3]
+    if viewmats_rs is not None:
+        centers = 0.5 * (centers + torch.inverse(viewmats_rs)[..., :3, 3])
     colors: Tensor = differentiable(Shade, means, centers, sh, radii, Shading(degree, 0.5, 0.0, rows))
     return colors

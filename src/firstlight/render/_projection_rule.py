@@ -53,6 +53,11 @@ class Projected(NamedTuple):
             torch.empty(dims if compensate else (0,)),
         )
 
+    @staticmethod
+    def zeros(dims: tuple[int, ...], compensate: bool) -> "Projected":
+        """The same, filled with what says that nothing is seen."""
+        return Projected(*(t.zero_() for t in Projected.empty(dims, compensate)))
+
     def arrays(self) -> Any:
         """As the kernels take them."""
         widths = ((2,), (2,), (), (3,), ())

@@ -10,11 +10,14 @@ from torch import Tensor
 from firstlight.render._arrays import Array, check_shape
 from firstlight.render._blend import rasterize_to_pixels
 from firstlight.render._errors import ShapeError, unsupported
+from firstlight.render._eval3d import rasterize_to_pixels_eval3d
 from firstlight.render._gsplat import cuda_by_gsplat
 from firstlight.render._harmonics import view_colors
 from firstlight.render._packing import DENSE, Packed
 from firstlight.render._projection import CameraModel, project
 from firstlight.render._tiles import deal, tiles_of
+from firstlight.render._unscented import fully_fused_projection_with_ut
+from firstlight.render._unscented_types import FThetaCameraDistortionParameters, RollingShutterType
 
 RenderMode = Literal["RGB", "D", "ED", "RGB+D", "RGB+ED"]
 
@@ -59,7 +62,14 @@ def rasterization(
     camera_model: CameraModel = "pinhole",
     segmented: bool = False,
     covars: Tensor | None = None,  # [..., N, 3, 3]
-    **later: Any,
+    with_ut: bool = False,
+    with_eval3d: bool = False,
+    radial_coeffs: Tensor | None = None,  # [..., C, 6], or [..., C, 4] of a fisheye
+    tangential_coeffs: Tensor | None = None,  # [..., C, 2]
+    thin_prism_coeffs: Tensor | None = None,  # [..., C, 4]
+    ftheta_coeffs: FThetaCameraDistortionParameters | None = None,
+    rolling_shutter: RollingShutterType = RollingShutterType.GLOBAL,
+    viewmats_rs: Tensor | None = None,  # [..., C, 4, 4]
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """Render N Gaussians from C cameras (Kerbl et al. 2023) with the interface of gsplat 1.5.3.
 
@@ -70,6 +80,11 @@ def rasterization(
     ``fully_fused_projection``. ``antialiased`` lowers the opacity of what is smaller than a pixel
     (Mip-Splatting, Yu et al. 2024). Leading dimensions are scenes of their own, each with C cameras.
     ``channel_chunk`` and ``segmented`` change nothing here; docs/gsplat.md lists what differs from gsplat.
+
+    ``with_ut`` projects by the unscented transform (``fully_fused_projection_with_ut``, not differentiable),
+    which distorted lenses and rolling shutters need; ``with_eval3d`` blends in space
+    (``rasterize_to_pixels_eval3d``, no gradient of viewmats). Together they are 3DGUT (Wu et al. 2025). Both
+    want quats and scales and ``packed=False``.
 
     Returns colours [..., C, H, W, X] (X: D for RGB, 1 for D and ED, D + 1 with the depth last for RGB+D and
     RGB+ED), alphas [..., C, H, W, 1] and the intermediates: radii, means2d (call ``retain_grad()`` on it
@@ -83,73 +98,97 @@ def rasterization(
     ShapeError (a ValueError and an AssertionError) for inputs that do not fit, TypeError unless all are
     float32 on the CPU, NotImplementedError for parts of the interface that are missing.
     """
-    _refuse_missing(distributed, later)
+    if distributed:
+        raise unsupported("rasterization", "distributed", "there are no ranks on a CPU; leave it False")
     if render_mode not in ("RGB", "D", "ED", "RGB+D", "RGB+ED"):
         raise ShapeError(f"render_mode: expected RGB, D, ED, RGB+D or RGB+ED, got {render_mode!r}")
     if rasterize_mode not in ("classic", "antialiased"):
         raise ShapeError(f"rasterize_mode: expected classic or antialiased, got {rasterize_mode!r}")
     tiles = tiles_of(width, height, tile_size)
-    projected, rows = project(
-        means,
-        None if covars is None else _upper(covars, means),
-        quats,
-        scales,
-        viewmats,
-        Ks,
-        width,
-        height,
-        eps2d,
-        near_plane,
-        far_plane,
-        radius_clip,
-        packed,
-        sparse_grad,
-        rasterize_mode == "antialiased",
-        camera_model,
-        opacities,
-    )
-    splats = _splats(projected, rows, opacities, viewmats, rasterize_mode == "antialiased")
+    optics: dict[str, Any] = {
+        "camera_model": camera_model,
+        "radial_coeffs": radial_coeffs,
+        "tangential_coeffs": tangential_coeffs,
+        "thin_prism_coeffs": thin_prism_coeffs,
+        "ftheta_coeffs": ftheta_coeffs,
+        "rolling_shutter": rolling_shutter,
+        "viewmats_rs": viewmats_rs,
+    }
+    _check_optics(optics, with_ut)
+    if with_ut or with_eval3d:
+        if quats is None or scales is None or covars is not None:
+            raise ShapeError("with_ut and with_eval3d take quats and scales, not covars")
+        if packed or sparse_grad:
+            raise ShapeError("with_ut and with_eval3d need packed=False and sparse_grad=False")
+    compensate = rasterize_mode == "antialiased"
+    projected: tuple[Tensor, ...]
+    rows = None
+    if with_ut:
+        assert quats is not None
+        assert scales is not None
+        *seen, compensations = fully_fused_projection_with_ut(
+            means, quats, scales, opacities, viewmats, Ks, width, height, eps2d, near_plane, far_plane,
+            radius_clip, compensate, **optics,
+        )  # fmt: skip
+        projected = (*seen, torch.empty(0) if compensations is None else compensations)
+    else:
+        projected, rows = project(
+            means,
+            None if covars is None else _upper(covars, means),
+            quats,
+            scales,
+            viewmats,
+            Ks,
+            width,
+            height,
+            eps2d,
+            near_plane,
+            far_plane,
+            radius_clip,
+            packed,
+            sparse_grad,
+            compensate,
+            camera_model,
+            opacities,
+        )
+    splats = _splats(projected, rows, opacities, viewmats, compensate)
     channels = splats.depths[..., None]
     if render_mode.startswith("RGB"):
-        shades = shades_of(means, viewmats, colors, sh_degree, splats.radii, splats.rows)
+        shades = shades_of(means, viewmats, colors, sh_degree, splats.radii, splats.rows, viewmats_rs)
         channels = shades if render_mode == "RGB" else torch.cat([shades, channels], -1)
-    dealt = deal(
-        splats.means2d, splats.radii, splats.depths, splats.conics, splats.opacities, splats.starts, *tiles
-    )
+    # In space a splat's edge is not its ellipse's: there, as in gsplat, it counts in whole tiles.
+    shape = (None, None) if with_eval3d else (splats.conics, splats.opacities)
+    dealt = deal(splats.means2d, splats.radii, splats.depths, *shape, splats.starts, *tiles)
     meta = _meta(splats, dealt, viewmats.shape[:-2], width, height, tiles)
-    picture, alphas = rasterize_to_pixels(
-        splats.means2d,
-        splats.conics,
-        channels,
-        splats.opacities,
-        width,
-        height,
-        tile_size,
-        meta["isect_offsets"],
-        meta["flatten_ids"],
-        backgrounds=backgrounds_of(backgrounds, render_mode),
-        packed=packed,
-        absgrad=absgrad,
-    )
+    behind = backgrounds_of(backgrounds, render_mode)
+    lists = (tile_size, meta["isect_offsets"], meta["flatten_ids"], behind)
+    if with_eval3d:
+        assert quats is not None
+        assert scales is not None
+        picture, alphas = rasterize_to_pixels_eval3d(
+            means, quats, scales, channels, splats.opacities, viewmats, Ks, width, height, *lists, **optics
+        )
+    else:
+        picture, alphas = rasterize_to_pixels(
+            splats.means2d, splats.conics, channels, splats.opacities, width, height, *lists,
+            packed=packed, absgrad=absgrad,
+        )  # fmt: skip
     if render_mode in ("ED", "RGB+ED"):
         expected = picture[..., -1:] / alphas.clamp(min=1e-10)
         picture = torch.cat([picture[..., :-1], expected], -1)
     return picture, alphas, meta
 
 
-def _refuse_missing(distributed: bool, later: dict[str, Any]) -> None:
-    """NotImplementedError for what gsplat has and this does not; TypeError for what neither has."""
-    known = {
-        "with_ut", "with_eval3d", "radial_coeffs", "tangential_coeffs", "thin_prism_coeffs", "ftheta_coeffs",
-        "rolling_shutter", "viewmats_rs",
-    }  # fmt: skip
-    if distributed:
-        raise unsupported("rasterization", "distributed", "there are no ranks on a CPU; leave it False")
-    for name, value in later.items():
-        if name not in known:
-            raise TypeError(f"rasterization() got an unexpected keyword argument {name!r}")
-        if value is not None and value is not False:
-            raise unsupported("rasterization", name, "undistort the photos first")
+def _check_optics(optics: dict[str, Any], with_ut: bool) -> None:
+    """ShapeError for what gsplat does not combine."""
+    moving = optics["rolling_shutter"] != RollingShutterType.GLOBAL
+    bent = moving or any(value is not None for name, value in optics.items() if name.endswith("_coeffs"))
+    if bent and not with_ut:
+        raise ShapeError("distorted lenses and rolling shutters need with_ut=True")
+    if moving and optics["viewmats_rs"] is None:
+        raise ShapeError("a rolling shutter needs viewmats_rs, the poses at the end of the exposure")
+    if not moving and optics["viewmats_rs"] is not None:
+        raise ShapeError("viewmats_rs: expected None without a rolling shutter")
 
 
 def _upper(covars: Tensor, means: Tensor) -> Tensor:
@@ -185,6 +224,7 @@ def shades_of(
     sh_degree: int | None,
     radii: Tensor,
     rows: Packed | None,
+    viewmats_rs: Tensor | None = None,
 ) -> Tensor:
     """Colours of the splats [..., C, N, D], or [nnz, D]."""
     if colors is None:
@@ -194,7 +234,8 @@ def shades_of(
     own = colors.dim() == len(batch) + len(inner) + 2
     check_shape("colors", colors, *batch, *((cameras,) if own else ()), count, *inner)
     if sh_degree is not None:
-        return view_colors(means, viewmats, colors, sh_degree, radii, DENSE if rows is None else rows.rows)
+        dense = DENSE if rows is None else rows.rows
+        return view_colors(means, viewmats, colors, sh_degree, radii, dense, viewmats_rs)
     if rows is None:
         return colors if own else colors[..., None, :, :].expand(*batch, cameras, count, -1)
     numbers = rows.of_images(cameras, count) if own else rows.of_gaussians(count)

@@ -44,8 +44,13 @@ def blend(
     d = pixels[:, None] - means2d  # [P, S, 2]
     a, b, c = conics.unbind(-1)
     power = 0.5 * (a * d[..., 0] ** 2 + c * d[..., 1] ** 2) + b * d[..., 0] * d[..., 1]
-    alpha = (opacities * exp(-power)).clamp(max=0.99)
-    alpha = torch.where(alpha >= 1 / 255, alpha, 0.0)  # [P, S]
+    return blend_alphas(opacities * exp(-power), colors, background)
+
+
+def blend_alphas(unclamped: Tensor, colors: Tensor, background: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Colours [P, D] and alphas [P] from each splat's alpha at each pixel [P, S], front to back."""
+    alpha = unclamped.clamp(max=0.99)
+    alpha = torch.where(alpha >= 1 / 255, alpha, 0.0)
     through = torch.cumprod(torch.cat([torch.ones_like(alpha[:, :1]), 1 - alpha], 1), 1)  # [P, S + 1]
     picture = (alpha * through[:, :-1]) @ colors
     if background is not None:
