@@ -3,9 +3,8 @@
 import math
 
 import numpy as np
-from torch import Tensor
-
 import torch
+from torch import Tensor
 
 from firstlight.render._arrays import Array, check_shape, differentiable
 from firstlight.render._blend_kernels import TILE

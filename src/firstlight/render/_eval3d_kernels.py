@@ -44,7 +44,6 @@ from firstlight.render._simd import (
     any_lane,
     at_least,
     at_most,
-    lanes,
     load,
     select,
     splat,
@@ -177,7 +176,7 @@ def pack_records(
 
 
 @device
-def _has_scales(scales: Any, n: int) -> bool:
+def _has_scales(scales: Any, n: int) -> Any:
     return abs(scales[n, 0]) > 0.0 and abs(scales[n, 1]) > 0.0 and abs(scales[n, 2]) > 0.0
 
 
@@ -189,42 +188,36 @@ def _turn(records: Any, base: Any, axis: int, x: Any, y: Any, z: Any) -> Any:
 
 
 @device
-def _ray(records: Any, base: Any, rays: Any, at: Any, pitch: Any, moving: Any) -> Any:
-    """d and x in the splat's axes, of eight pixels."""
+def _meet(records: Any, base: Any, rays: Any, at: Any, pitch: Any, moving: Any) -> Any:
+    """Of eight pixels: d and x in the splat's axes, F x, xᵀ P x and dᵀ B d.
+
+    The last is 0 where there is no ray, or where it is strongest behind the camera.
+    """
+    f, g, zero = base + FIRST, base + SECOND, splat(np.float32(0.0))
     wx, wy, wz = load(rays, at), load(rays, at + pitch), load(rays, at + 2 * pitch)
     d0, d1 = _turn(records, base, 0, wx, wy, wz), _turn(records, base, 1, wx, wy, wz)
     d2 = _turn(records, base, 2, wx, wy, wz)
-    o0 = splat(records[base + 9])
-    zero = splat(np.float32(0.0))
-    if len(moving) == 0:
-        return d0, d1, d2, zero, d2 * o0, zero - d1 * o0
-    wx, wy, wz = load(rays, at + 3 * pitch), load(rays, at + 4 * pitch), load(rays, at + 5 * pitch)
-    o0 = o0 + _turn(records, base, 0, wx, wy, wz)
-    o1, o2 = _turn(records, base, 1, wx, wy, wz), _turn(records, base, 2, wx, wy, wz)
-    return d0, d1, d2, d1 * o2 - d2 * o1, d2 * o0 - d0 * o2, d0 * o1 - d1 * o0
-
-
-@device
-def _distances(
-    records: Any, base: Any, d0: Any, d1: Any, d2: Any, x0: Any, x1: Any, x2: Any, moving: Any
-) -> Any:
-    """F x (three numbers), xᵀ P x and dᵀ B d."""
-    f = base + FIRST
-    n1 = splat(records[f]) * x1 + splat(records[f + 1]) * x2
-    n2 = splat(records[f + 3]) * x2
-    n3 = splat(np.float32(0.0))
-    if len(moving) > 0:
-        n1 = n1 + splat(records[f + 2]) * x0
-        n2 = n2 + splat(records[f + 4]) * x0
-        n3 = splat(records[f + 5]) * x0
-    above = n1 * n1 + n2 * n2
-    if len(moving) > 0:
-        above = n3 * n3 + above
-    g = base + SECOND
     a0 = splat(records[g]) * d0 + (splat(records[g + 1]) * d1 + splat(records[g + 2]) * d2)
     a1 = splat(records[g + 3]) * d1 + splat(records[g + 4]) * d2
     a2 = splat(records[g + 5]) * d2
-    return n1, n2, n3, above, a0 * a0 + (a1 * a1 + a2 * a2)
+    below = a0 * a0 + (a1 * a1 + a2 * a2)
+    o0 = splat(records[base + 9])
+    if len(moving) == 0:  # o - μ has one component, and so has its product with G
+        x1, x2 = d2 * o0, zero - d1 * o0
+        n1, n2 = splat(records[f]) * x1 + splat(records[f + 1]) * x2, splat(records[f + 3]) * x2
+        return d0, d1, d2, zero, x1, x2, n1, n2, zero, n1 * n1 + n2 * n2, select(zero < a0, below, zero)
+    wx, wy, wz = load(rays, at + 3 * pitch), load(rays, at + 4 * pitch), load(rays, at + 5 * pitch)
+    o0 = o0 + _turn(records, base, 0, wx, wy, wz)
+    o1, o2 = _turn(records, base, 1, wx, wy, wz), _turn(records, base, 2, wx, wy, wz)
+    x0, x1, x2 = d1 * o2 - d2 * o1, d2 * o0 - d0 * o2, d0 * o1 - d1 * o0
+    n1 = splat(records[f]) * x1 + (splat(records[f + 1]) * x2 + splat(records[f + 2]) * x0)
+    n2 = splat(records[f + 3]) * x2 + splat(records[f + 4]) * x0
+    n3 = splat(records[f + 5]) * x0
+    back = a0 * (splat(records[g]) * o0 + (splat(records[g + 1]) * o1 + splat(records[g + 2]) * o2))
+    back = a1 * (splat(records[g + 3]) * o1 + splat(records[g + 4]) * o2) + back
+    back = a2 * (splat(records[g + 5]) * o2) + back
+    above = n1 * n1 + (n2 * n2 + n3 * n3)
+    return d0, d1, d2, x0, x1, x2, n1, n2, n3, above, select(back < zero, below, zero)
 
 
 @device
@@ -237,7 +230,6 @@ def _blend_splat(
     columns: int,
     rows: int,
     buffer: Any,
-    tag: Any,
     moving: Any,
 ) -> None:
     """Add one splat to a tile whose rays begin at ``at``."""
@@ -248,8 +240,9 @@ def _blend_splat(
     line = np.intp(3 if len(moving) == 0 else 6) * pitch
     for row in range(rows):
         for half in range(0, columns, 8):
-            d0, d1, d2, x0, x1, x2 = _ray(records, base, rays, at + row * line + half, pitch, moving)
-            _, _, _, above, below = _distances(records, base, d0, d1, d2, x0, x1, x2, moving)
+            _, _, _, _, _, _, _, _, _, above, below = _meet(
+                records, base, rays, at + row * line + half, pitch, moving
+            )
             met = above < reach * below
             if not any_lane(met):
                 continue
@@ -262,8 +255,7 @@ def _blend_splat(
             store(buffer, cell + TILE, weight * red + load(buffer, cell + TILE))
             store(buffer, cell + 2 * TILE, weight * green + load(buffer, cell + 2 * TILE))
             store(buffer, cell + 3 * TILE, weight * blue + load(buffer, cell + 3 * TILE))
-            if len(tag) == 4:
-                store(buffer, cell + 4 * TILE, weight * fourth + load(buffer, cell + 4 * TILE))
+            store(buffer, cell + 4 * TILE, weight * fourth + load(buffer, cell + 4 * TILE))
             store(buffer, cell, before - weight)
 
 
@@ -279,7 +271,6 @@ def eval3d_forward(
     backgrounds: Any,  # [I, D], or empty
     tile_size: int,
     first_channel: int,
-    tag: Any,  # a tuple of 3 or 4 entries: how many channels to blend
     moving: Any,  # a tuple: empty where all rays begin at one point
     colors: Any,  # [I, H, W, D] out
     alphas: Any,  # [I, H, W] out
@@ -308,12 +299,12 @@ def eval3d_forward(
                 for item in range(k, until):
                     base = np.intp(ids[item]) * RECORD
                     if records[base + REACH] > 0.0:
-                        _blend_splat(records, base, rays, at, pitch, columns, rows, buffer, tag, moving)
+                        _blend_splat(records, base, rays, at, pitch, columns, rows, buffer, moving)
                 k = until
                 if _is_opaque(buffer):
                     break
             stops[tile] = k
-            for channel in range(min(len(tag), depth - first_channel)):
+            for channel in range(min(4, depth - first_channel)):
                 behind = np.float32(0.0)
                 if backgrounds.shape[0] > 0:
                     behind = backgrounds[image, first_channel + channel]
@@ -338,7 +329,6 @@ def _blend_splat_backward(
     rows: int,
     buffer: Any,
     slots: Any,
-    tag: Any,
     moving: Any,
 ) -> None:
     """Add one splat's sums over one tile to its slot; see ``_blend_kernels`` for ``rest``."""
@@ -353,8 +343,9 @@ def _blend_splat_backward(
     line = np.intp(3 if len(moving) == 0 else 6) * pitch
     for row in range(rows):
         for half in range(0, columns, 8):
-            d0, d1, d2, x0, x1, x2 = _ray(records, base, rays, at + row * line + half, pitch, moving)
-            n1, n2, n3, above, below = _distances(records, base, d0, d1, d2, x0, x1, x2, moving)
+            d0, d1, d2, x0, x1, x2, n1, n2, n3, above, below = _meet(
+                records, base, rays, at + row * line + half, pitch, moving
+            )
             met = above < reach * below
             if not any_lane(met):
                 continue
@@ -367,15 +358,12 @@ def _blend_splat_backward(
             before = load(buffer, cell)
             weight = alpha * before
             q0, q1 = load(buffer, cell + 2 * TILE), load(buffer, cell + 3 * TILE)
-            q2 = load(buffer, cell + 4 * TILE)
-            worth = q0 * red + (q1 * green + q2 * blue)
+            q2, q3 = load(buffer, cell + 4 * TILE), load(buffer, cell + 5 * TILE)
+            worth = (q0 * red + q1 * green) + (q2 * blue + q3 * fourth)
             v_red = weight * q0 + v_red
             v_green = weight * q1 + v_green
             v_blue = weight * q2 + v_blue
-            if len(tag) == 4:
-                q3 = load(buffer, cell + 5 * TILE)
-                worth = q3 * fourth + worth
-                v_fourth = weight * q3 + v_fourth
+            v_fourth = weight * q3 + v_fourth
             rest = load(buffer, cell + TILE) - weight * worth
             store(buffer, cell + TILE, rest)
             store(buffer, cell, before - weight)
@@ -430,7 +418,6 @@ def eval3d_backward(
     bounds: Any,  # [chunks + 1] tile numbers
     tile_size: int,
     first_channel: int,
-    tag: Any,
     moving: Any,
     colors: Any,  # [I, H, W, D] the picture, background included
     alphas: Any,  # [I, H, W]
@@ -462,9 +449,7 @@ def eval3d_backward(
             for item in range(starts[tile], stops[tile]):
                 base = np.intp(ids[item]) * RECORD
                 if records[base + REACH] > 0.0:
-                    _blend_splat_backward(
-                        records, base, rays, at, pitch, columns, rows, buffer, own, tag, moving
-                    )
+                    _blend_splat_backward(records, base, rays, at, pitch, columns, rows, buffer, own, moving)
 
 
 @device

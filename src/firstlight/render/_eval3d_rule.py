@@ -9,16 +9,20 @@ from torch.autograd.function import once_differentiable
 
 from firstlight.render import _eval3d_kernels as kernels
 from firstlight.render._arrays import Array, aligned, balanced, view, workers
-from firstlight.render._blend_rule import GROUP, Grid, _tag
+from firstlight.render._blend_rule import GROUP, Grid
 from firstlight.render._errors import unsupported
 from firstlight.render._unscented import Sensors
+
+# Without types: mypy cannot count arguments that are unpacked.
+_pack_records: Any = kernels.pack_records
+_gather_slots: Any = kernels.gather_slots
 
 
 def _pack(
     splats: tuple[Array, ...], opacities: Tensor, colors: Tensor, centers: Array, listed: Array, first: int
 ) -> Tensor:
     records, flat = aligned(opacities.numel(), kernels.RECORD)
-    kernels.pack_records(
+    _pack_records(
         *splats,
         view(colors, -1, colors.shape[-1]),
         view(opacities, -1),
@@ -33,7 +37,7 @@ def _pack(
 
 
 class BlendInSpace(torch.autograd.Function):
-    """Gaussians [..., N], their colours and opacities [..., C, N] and tile lists → [I, H, W, D], [I, H, W, 1]."""
+    """Gaussians [..., N], colours and opacities [..., C, N], tile lists → [I, H, W, D], [I, H, W, 1]."""
 
     @staticmethod
     def forward(
@@ -72,7 +76,6 @@ class BlendInSpace(torch.autograd.Function):
                 behind,
                 grid.tile_size,
                 first,
-                _tag(channels, first),
                 _moving(rays),
                 picture.numpy(),
                 alphas.view(images, grid.height, grid.width).numpy(),
@@ -118,7 +121,6 @@ class BlendInSpace(torch.autograd.Function):
                 balanced(done, parts),
                 grid.tile_size,
                 first,
-                _tag(channels, first),
                 moving,
                 picture.numpy(),
                 alphas.view(shape).numpy(),
@@ -126,7 +128,7 @@ class BlendInSpace(torch.autograd.Function):
                 view(v_alphas, *shape),
                 slots.numpy(),
             )
-            kernels.gather_slots(
+            _gather_slots(
                 slots.numpy(),
                 *splats,
                 view(opacities, -1),

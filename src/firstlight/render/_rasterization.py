@@ -157,8 +157,8 @@ def rasterization(
         shades = shades_of(means, viewmats, colors, sh_degree, splats.radii, splats.rows, viewmats_rs)
         channels = shades if render_mode == "RGB" else torch.cat([shades, channels], -1)
     # In space a splat's edge is not its ellipse's: there, as in gsplat, it counts in whole tiles.
-    shape = (None, None) if with_eval3d else (splats.conics, splats.opacities)
-    dealt = deal(splats.means2d, splats.radii, splats.depths, *shape, splats.starts, *tiles)
+    conics = None if with_eval3d else splats.conics
+    dealt = deal(splats.means2d, splats.radii, splats.depths, conics, splats.opacities, splats.starts, *tiles)
     meta = _meta(splats, dealt, viewmats.shape[:-2], width, height, tiles)
     behind = backgrounds_of(backgrounds, render_mode)
     lists = (tile_size, meta["isect_offsets"], meta["flatten_ids"], behind)

@@ -37,7 +37,7 @@ class Sensors(NamedTuple):
     height: int
 
     def rays(self) -> tuple[Array, Array]:
-        """Where exposures begin [I, 3] float64, and each pixel's ray [I, H, 3 or 6, pitch] (``cast_rays``)."""
+        """Where exposures begin [I, 3] float64, and what ``cast_rays`` says [I, H, 3 or 6, pitch]."""
         depth = 3 if self.shutter == RollingShutterType.GLOBAL.value else 6
         centers = np.zeros((len(self.rows), 3))
         rays = np.zeros((len(self.rows), self.height, depth, self.width + 16), np.float32)

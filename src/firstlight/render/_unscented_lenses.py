@@ -50,16 +50,16 @@ def pose_at(sensor: Any, time: Any, pose: Any) -> None:
 @device
 def frame_time(shutter: int, px: Any, py: Any, width: int, height: int) -> Any:
     """How far into the exposure a pixel is read; beyond 0 and 1 outside the picture."""
-    across, down = max(width - 1, 1), max(height - 1, 1)
+    if shutter == GLOBAL:
+        return 0.0
+    lines = height if shutter == 0 or shutter == 2 else width
+    if lines == 1:
+        return 0.5
     if shutter == 0:
-        return math.floor(py) / down
+        return math.floor(py) / (lines - 1)
     if shutter == 1:
-        return math.floor(px) / across
-    if shutter == 2:
-        return (height - math.ceil(py)) / down
-    if shutter == 3:
-        return (width - math.ceil(px)) / across
-    return 0.0
+        return math.floor(px) / (lines - 1)
+    return (lines - math.ceil(py if shutter == 2 else px)) / (lines - 1)
 
 
 @device

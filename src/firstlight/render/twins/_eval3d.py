@@ -27,7 +27,7 @@ def blend_in_space(
     d = torch.einsum("sij,pj->psi", whiten, directions)
     d = torch.nn.functional.normalize(d, dim=-1)
     power = 0.5 * torch.linalg.cross(d, o).square().sum(-1)
-    there = (directions != 0).any(-1)[:, None]
+    there = (d * o).sum(-1) < 0  # the strongest point lies before the camera
     if listed is not None:
         there = there & listed
     return blend_alphas(torch.where(there, opacities * exp(-power), 0.0), colors, background)

@@ -1,7 +1,7 @@
 """Twin of distorted lenses, moving shutters and the unscented transform."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -78,14 +78,13 @@ class Sensor(NamedTuple):
     def time(self, pixels: Tensor) -> Tensor:
         """How far into the exposure pixels [..., 2] are read [...]."""
         x, y = pixels.unbind(-1)
-        across, down = max(self.width - 1, 1), max(self.height - 1, 1)
-        return {
-            "ROLLING_TOP_TO_BOTTOM": y.floor() / down,
-            "ROLLING_LEFT_TO_RIGHT": x.floor() / across,
-            "ROLLING_BOTTOM_TO_TOP": (self.height - y.ceil()) / down,
-            "ROLLING_RIGHT_TO_LEFT": (self.width - x.ceil()) / across,
-            "GLOBAL": torch.zeros_like(x),
-        }[self.shutter.name]
+        if self.shutter == RollingShutterType.GLOBAL:
+            return torch.zeros_like(x)
+        name = self.shutter.name
+        lines, place = (self.width, x) if "LEFT" in name else (self.height, y)
+        forwards = name in ("ROLLING_TOP_TO_BOTTOM", "ROLLING_LEFT_TO_RIGHT")
+        read = place.floor() if forwards else lines - place.ceil()
+        return read / (lines - 1) if lines > 1 else torch.full_like(x, 0.5)
 
     def poses(self, time: Tensor) -> tuple[Tensor, Tensor]:
         """Rotations [..., 3, 3] and translations [..., 3], world → camera, at these times [...]."""
@@ -168,10 +167,8 @@ class Sensor(NamedTuple):
             return self._fisheye(angle)
         if self.ftheta.reference_poly == FThetaPolynomialType.ANGLE_TO_PIXELDIST:
             return _polynomial(self.ftheta.angle_to_pixeldist_poly, angle)
-        exact = self.ftheta.pixeldist_to_angle_poly
-        return _invert(
-            lambda x: _polynomial(exact, x), angle, _polynomial(self.ftheta.angle_to_pixeldist_poly, angle)
-        )
+        near = _polynomial(self.ftheta.angle_to_pixeldist_poly, angle)
+        return _invert(self.ftheta.pixeldist_to_angle_poly, angle, near)
 
     def _angle(self, distance: Tensor) -> tuple[Tensor, Tensor]:
         """Angle of a distance [...], and whether it is one that the lens shows."""
@@ -185,8 +182,7 @@ class Sensor(NamedTuple):
             return high, distance < self._fisheye(distance.new_tensor(limit))
         angle = _polynomial(self.ftheta.pixeldist_to_angle_poly, distance)
         if self.ftheta.reference_poly == FThetaPolynomialType.ANGLE_TO_PIXELDIST:
-            exact = self.ftheta.angle_to_pixeldist_poly
-            angle = _invert(lambda x: _polynomial(exact, x), distance, angle)
+            angle = _invert(self.ftheta.angle_to_pixeldist_poly, distance, angle)
         return angle, (angle >= 0) & (angle <= limit)
 
     def _linear(self) -> Tensor:
@@ -195,15 +191,15 @@ class Sensor(NamedTuple):
         return self.K.new_tensor([[c, d], [e, 1.0]])
 
 
-def _polynomial(coefficients: tuple[float, ...], x: Tensor) -> Tensor:
+def _polynomial(coefficients: Sequence[float], x: Tensor) -> Tensor:
     return torch.stack([c * x**i for i, c in enumerate(coefficients)]).sum(0)
 
 
-def _invert(function: Callable[[Tensor], Tensor], value: Tensor, x: Tensor) -> Tensor:
-    """Where ``function`` has this value, by Newton from ``x``."""
+def _invert(coefficients: Sequence[float], value: Tensor, x: Tensor) -> Tensor:
+    """Where the polynomial has this value, by Newton from ``x``."""
+    slopes = [i * c for i, c in enumerate(coefficients)][1:]
     for _ in range(20):
-        found, slope = torch.func.jvp(function, (x,), (torch.ones_like(x),))
-        x = x - (found - value) / slope
+        x = x - (_polynomial(coefficients, x) - value) / _polynomial(slopes, x)
     return x
 
 
