@@ -140,7 +140,7 @@ class Sensor(NamedTuple):
         """Slopes whose distortion is ``bent`` [..., 2], and where there are such [...], by Newton."""
         flat = bent.reshape(-1, 2)
         slopes = flat.clone()
-        derivative = torch.func.vmap(torch.func.jacfwd(lambda s: self._bend(s)[0]))
+        derivative = torch.func.vmap(torch.func.jacrev(lambda s: self._bend(s)[0]))
         for _ in range(20):
             step = torch.linalg.solve_ex(derivative(slopes), self._bend(slopes)[0] - flat)[0]
             slopes = slopes - torch.nan_to_num(step)
@@ -152,7 +152,7 @@ class Sensor(NamedTuple):
         """The largest angle from the axis that is shown."""
         if self.ftheta is not None:
             return self.ftheta.max_angle
-        angles = torch.linspace(0, math.pi, 200001, dtype=torch.float64)
+        angles = torch.linspace(0, math.pi, 2001, dtype=torch.float64)
         falls = torch.nonzero(torch.diff(self._fisheye(angles)) <= 0)
         return float(angles[falls[0]]) if len(falls) else math.pi
 
