@@ -39,7 +39,8 @@ WIDTH, HEIGHT = 61, 43
 def _project(scene: Scene, K: Tensor, width: int = WIDTH, height: int = HEIGHT, **options: Any) -> Any:
     given = {"opacities": None, **options}
     return fully_fused_projection_with_ut(
-        scene.means, scene.quats, scene.scales, given.pop("opacities"), scene.viewmats, K, width, height, **given
+        scene.means, scene.quats, scene.scales, given.pop("opacities"), scene.viewmats, K, width, height,
+        **given,
     )  # fmt: skip
 
 

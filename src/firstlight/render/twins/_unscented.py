@@ -137,16 +137,13 @@ class Sensor(NamedTuple):
         ), radial
 
     def _straighten(self, bent: Tensor) -> tuple[Tensor, Tensor]:
-        """Slopes whose distortion is ``bent`` [..., 2], and where there are such [...], by Newton."""
-        flat = bent.reshape(-1, 2)
-        slopes = flat.clone()
-        derivative = torch.func.vmap(torch.func.jacrev(lambda s: self._bend(s)[0]))
-        for _ in range(20):
-            step = torch.linalg.solve_ex(derivative(slopes), self._bend(slopes)[0] - flat)[0]
-            slopes = slopes - torch.nan_to_num(step)
+        """Slopes whose distortion is ``bent`` [..., 2], and where there are such [...], as OpenCV finds them."""
+        slopes = bent
+        for _ in range(200):
+            found, radial = self._bend(slopes)
+            slopes = slopes + (bent - found) / radial[..., None]
         found, radial = self._bend(slopes)
-        shown = ((found - flat).abs().amax(-1) < 1e-8) & (torch.linalg.det(derivative(slopes)) > 1e-6)
-        return slopes.view_as(bent), (shown & (radial > 0)).view(bent.shape[:-1])
+        return slopes, ((found - bent).abs().amax(-1) < 1e-8) & (radial > 0)
 
     def _limit(self) -> float:
         """The largest angle from the axis that is shown."""
