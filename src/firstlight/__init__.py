@@ -28,12 +28,14 @@ if TYPE_CHECKING:
     from firstlight.pipeline import fit as fit
     from firstlight.pipeline import resume as resume
     from firstlight.recipes import RECIPES as RECIPES
+    from firstlight.render import RollingShutterType as RollingShutterType
     from firstlight.render import accumulate as accumulate
     from firstlight.render import accumulate_2dgs as accumulate_2dgs
     from firstlight.render import depth_to_normal as depth_to_normal
     from firstlight.render import depth_to_points as depth_to_points
     from firstlight.render import fully_fused_projection as fully_fused_projection
     from firstlight.render import fully_fused_projection_2dgs as fully_fused_projection_2dgs
+    from firstlight.render import fully_fused_projection_with_ut as fully_fused_projection_with_ut
     from firstlight.render import isect_offset_encode as isect_offset_encode
     from firstlight.render import isect_tiles as isect_tiles
     from firstlight.render import quat_scale_to_covar_preci as quat_scale_to_covar_preci
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from firstlight.render import rasterize_to_indices_in_range_2dgs as rasterize_to_indices_in_range_2dgs
     from firstlight.render import rasterize_to_pixels as rasterize_to_pixels
     from firstlight.render import rasterize_to_pixels_2dgs as rasterize_to_pixels_2dgs
+    from firstlight.render import rasterize_to_pixels_eval3d as rasterize_to_pixels_eval3d
     from firstlight.render import spherical_harmonics as spherical_harmonics
     from firstlight.scene import Cameras as Cameras
     from firstlight.scene import Capture as Capture
@@ -66,10 +69,11 @@ _HOME = {
     "pipeline": ("Run", "fit", "resume"),
     "recipes": ("RECIPES",),
     "render": (
-        "accumulate", "accumulate_2dgs", "depth_to_normal", "depth_to_points", "fully_fused_projection",
-        "fully_fused_projection_2dgs", "isect_offset_encode", "isect_tiles", "quat_scale_to_covar_preci",
-        "rasterization", "rasterization_2dgs", "rasterize_to_indices_in_range",
-        "rasterize_to_indices_in_range_2dgs", "rasterize_to_pixels", "rasterize_to_pixels_2dgs",
+        "RollingShutterType", "accumulate", "accumulate_2dgs", "depth_to_normal", "depth_to_points",
+        "fully_fused_projection", "fully_fused_projection_2dgs", "fully_fused_projection_with_ut",
+        "isect_offset_encode", "isect_tiles", "quat_scale_to_covar_preci", "rasterization",
+        "rasterization_2dgs", "rasterize_to_indices_in_range", "rasterize_to_indices_in_range_2dgs",
+        "rasterize_to_pixels", "rasterize_to_pixels_2dgs", "rasterize_to_pixels_eval3d",
         "spherical_harmonics",
     ),
     "scene": ("Cameras", "Capture", "Gaussians", "Similarity"),

@@ -27,6 +27,7 @@ from tests.render.scenes import Scene, assert_gradients, assert_pictures, intrin
 # Without types: mypy cannot count tensors that are unpacked from a list.
 _rasterization: Any = rasterization
 _eval3d: Any = rasterize_to_pixels_eval3d
+_twin: Any = twins.blend_in_space
 
 WIDTH, HEIGHT = 45, 37
 
@@ -83,7 +84,7 @@ def test_kernels_are_the_twin(name: str, channels: int, moving: bool) -> None:
     torch.autograd.backward([picture, alphas], weights)
     for camera, order in enumerate(_depths(scene).argsort(dim=-1, stable=True)):
         origins, directions = sensor(scene.viewmats, K, WIDTH, HEIGHT, options, camera).rays()
-        wanted, wanted_alphas = twins.blend_in_space(
+        wanted, wanted_alphas = _twin(
             *(double[key][order] for key in ("means", "quats", "scales")),
             double["colors"][camera, order],
             double["opacities"][camera, order],
@@ -117,7 +118,7 @@ def test_twin_passes_finite_differences() -> None:
     leaves = tuple(t.double().requires_grad_() for t in inputs)
 
     def render(*splats: Tensor) -> Any:
-        return twins.blend_in_space(*splats, origins.view(-1, 3), directions.view(-1, 3))
+        return _twin(*splats, origins.view(-1, 3), directions.view(-1, 3))
 
     assert torch.autograd.gradcheck(render, leaves)
 
@@ -159,7 +160,7 @@ def test_the_whole_way_is_the_twin(mode: str) -> None:
     if mode != "RGB":
         behind = torch.cat([behind, behind.new_zeros(1)])
     origins, directions = twin.rays()
-    wanted, wanted_alphas = twins.blend_in_space(
+    wanted, wanted_alphas = _twin(
         double.means[order],
         double.quats[order],
         double.scales[order],
@@ -287,7 +288,7 @@ def test_what_is_strongest_behind_the_camera_is_not_seen() -> None:
         *scene[:3], torch.ones(1, 1, 3), torch.ones(1, 1), scene.viewmats, K, 64, 64, 16, *lists
     )
     origins, directions = sensor(scene.viewmats, K, 64, 64, {}).rays()
-    _, wanted = twins.blend_in_space(
+    _, wanted = _twin(
         *(t.double() for t in scene[:3]), torch.ones(1, 1).double(), torch.ones(1).double(),
         origins.view(-1, 3), directions.view(-1, 3), exp=twins.series_exp,
     )  # fmt: skip

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import fields, make_dataclass
+from enum import Enum
 from types import ModuleType
 from typing import Any
 
@@ -22,10 +24,12 @@ HOOKED = [
         "rasterization_2dgs",
         "fully_fused_projection",
         "fully_fused_projection_2dgs",
+        "fully_fused_projection_with_ut",
         "isect_tiles",
         "isect_offset_encode",
         "rasterize_to_pixels",
         "rasterize_to_pixels_2dgs",
+        "rasterize_to_pixels_eval3d",
         "rasterize_to_indices_in_range",
         "spherical_harmonics",
     )
@@ -91,6 +95,34 @@ def test_defaults_are_left_to_gsplat(gsplat: ModuleType) -> None:
     got: Any = double(on_cuda(2))
     assert len(got[1]) == 1
     assert got[2] == {}
+
+
+def test_shutters_and_lenses_become_gsplats(gsplat: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own types, which its CUDA side knows, and not ours of the same names."""
+    wrapper = ModuleType("gsplat.cuda._wrapper")
+    for name in ("RollingShutterType", "FThetaPolynomialType"):
+        members = [(member.name, member.value) for member in getattr(render, name)]
+        setattr(wrapper, name, Enum(name, members))
+    for name in ("FThetaCameraDistortionParameters", "UnscentedTransformParameters"):
+        names = [field.name for field in fields(getattr(render, name))]
+        setattr(wrapper, name, make_dataclass(name, names))
+    monkeypatch.setitem(sys.modules, "gsplat.cuda", ModuleType("gsplat.cuda"))
+    monkeypatch.setitem(sys.modules, "gsplat.cuda._wrapper", wrapper)
+    ours = render.FThetaCameraDistortionParameters(
+        render.FThetaPolynomialType.ANGLE_TO_PIXELDIST, (0, 1, 0, 0, 0, 0), (0, 1, 0, 0, 0, 0), 1.0, (1, 0, 0)
+    )
+    shutter = render.RollingShutterType.ROLLING_LEFT_TO_RIGHT
+    got: Any = render.rasterize_to_pixels_eval3d(
+        on_cuda(3), ut_params=render.UnscentedTransformParameters(0.5), ftheta_coeffs=ours,
+        rolling_shutter=shutter,
+    )  # type: ignore[call-arg]  # fmt: skip
+    types: Any = wrapper
+    assert got[2]["rolling_shutter"] is types.RollingShutterType.ROLLING_LEFT_TO_RIGHT
+    lens = got[2]["ftheta_coeffs"]
+    assert type(lens) is types.FThetaCameraDistortionParameters
+    assert lens.reference_poly is types.FThetaPolynomialType.ANGLE_TO_PIXELDIST
+    assert (lens.max_angle, lens.linear_cde) == (1.0, (1, 0, 0))
+    assert got[2]["ut_params"] == types.UnscentedTransformParameters(0.5, 2.0, 0.0, 0.1, True)
 
 
 def test_without_gsplat_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -449,8 +449,6 @@ def test_a_scene_behind_glass_of_4k() -> None:
     [
         {"camera_model": "ftheta"},
         {"distributed": True},
-        {"with_ut": True},
-        {"radial_coeffs": torch.zeros(1, 4)},
     ],
 )
 def test_what_is_missing_says_so(options: dict[str, Any]) -> None:

@@ -6,6 +6,8 @@ This has been tested only with a stand-in for gsplat: no GPU was at hand.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from enum import Enum
 from functools import wraps
 from importlib import import_module
 from typing import Any, ParamSpec, TypeVar
@@ -20,7 +22,8 @@ def cuda_by_gsplat(op: Callable[P, R]) -> Callable[P, R]:
     """``op``, but calls with CUDA tensors go to gsplat's function of the same name, as they are.
 
     Arguments that the caller leaves out get gsplat's defaults; those that only firstlight has are refused by
-    gsplat. ImportError without gsplat; NotImplementedError for devices other than CPU and CUDA.
+    gsplat. Our kinds of shutters and lenses become gsplat's. ImportError without gsplat; NotImplementedError
+    for devices other than CPU and CUDA.
     """
     name = op.__name__
 
@@ -30,7 +33,11 @@ def cuda_by_gsplat(op: Callable[P, R]) -> Callable[P, R]:
         if devices <= {"cpu"}:
             return op(*args, **kwargs)
         if "cuda" in devices:
-            result: R = _of_gsplat(name)(*args, **kwargs)
+            function = _of_gsplat(name)
+            result: R = function(
+                *(_gsplats(value) for value in args),
+                **{key: _gsplats(value) for key, value in kwargs.items()},
+            )
             return result
         raise NotImplementedError(
             f"{name}: tensors are on {', '.join(sorted(devices))}; move them to the CPU"
@@ -56,3 +63,14 @@ def _of_gsplat(name: str) -> Callable[..., Any]:
         )
     function: Callable[..., Any] = getattr(gsplat, name)
     return function
+
+
+def _gsplats(value: Any) -> Any:
+    """gsplat's own object for one of ours of the same name (``_unscented_types``); all else as it is."""
+    if not type(value).__module__.startswith("firstlight."):
+        return value
+    own = getattr(import_module("gsplat.cuda._wrapper"), type(value).__name__)
+    if isinstance(value, Enum):
+        return own[value.name]
+    assert is_dataclass(value)
+    return own(**{field.name: _gsplats(getattr(value, field.name)) for field in fields(value)})

@@ -110,7 +110,11 @@ def project(
 
 def _model(camera_model: str) -> int:
     if camera_model == "ftheta":
-        raise unsupported("fully_fused_projection", "camera_model='ftheta'", "use fisheye")
+        raise unsupported(
+            "fully_fused_projection",
+            "camera_model='ftheta'",
+            "use with_ut=True, or fully_fused_projection_with_ut",
+        )
     if camera_model not in MODELS:
         raise ValueError(f"camera_model: expected one of {', '.join(MODELS)}, got {camera_model!r}")
     return MODELS[camera_model]

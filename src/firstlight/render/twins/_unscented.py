@@ -137,7 +137,7 @@ class Sensor(NamedTuple):
         ), radial
 
     def _straighten(self, bent: Tensor) -> tuple[Tensor, Tensor]:
-        """Slopes whose distortion is ``bent`` [..., 2], and where there are such [...], as OpenCV finds them."""
+        """Slopes whose distortion is ``bent`` [..., 2], found as OpenCV does, and where there are such."""
         slopes = bent
         for _ in range(200):
             found, radial = self._bend(slopes)
