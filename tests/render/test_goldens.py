@@ -176,3 +176,65 @@ def test_surfel_blending(way: str) -> None:
         maps = ours["rasterize_to_pixels_2dgs"](*inputs.values(), densify, *lists)[:3]
     outputs = dict(zip(("renders", "alphas", "render_normals"), maps, strict=True))
     check(golden, inputs, outputs, tolerance=1e-3 if way == "kernels" else 1e-5)
+
+
+UNSCENTED = [
+    *(("opencv", shutter.name) for shutter in render.RollingShutterType),
+    *((name, "GLOBAL") for name in ("fisheye", "ftheta", "ftheta_inverse")),
+]
+
+
+def lens_of(golden: dict[str, Tensor], name: str) -> dict[str, Any]:
+    """Arguments of gsplat's calls from a golden's coefficients."""
+    own = {key.split("/")[1]: value for key, value in golden.items() if key.startswith(f"{name}/")}
+    if not name.startswith("ftheta"):
+        lens: dict[str, Any] = {key: value for key, value in own.items() if key.endswith("coeffs")}
+        return lens if name == "opencv" else {**lens, "camera_model": name}
+    kind = "PIXELDIST_TO_ANGLE" if name == "ftheta_inverse" else "ANGLE_TO_PIXELDIST"
+    forward, backward, linear = (
+        tuple(own[key].tolist())
+        for key in ("angle_to_pixeldist_poly", "pixeldist_to_angle_poly", "linear_cde")
+    )
+    reference = render.FThetaPolynomialType[kind]
+    coefficients = render.FThetaCameraDistortionParameters(reference, backward, forward, 1.4, linear)
+    return {"camera_model": "ftheta", "ftheta_coeffs": coefficients}
+
+
+@pytest.mark.parametrize(("lens", "shutter"), UNSCENTED)
+def test_unscented_projection(lens: str, shutter: str) -> None:
+    """To the thousandths of a pixel that gsplat's float32 leaves of its weights."""
+    golden = read_goldens("render", "unscented")
+    options = lens_of(golden, lens) | {"rolling_shutter": render.RollingShutterType[shutter]}
+    if shutter != "GLOBAL":
+        options["viewmats_rs"] = golden["viewmats_rs"]
+    inputs = (golden[key] for key in ("means", "quats", "scales", "opacities", "viewmats", "Ks"))
+    project: Any = render.fully_fused_projection_with_ut
+    found = project(*inputs, 14, 10, calc_compensations=True, **options)
+    names = ("radii", "means2d", "depths", "conics", "compensations")
+    wanted = {name: golden[f"{lens}/{shutter}/{name}"] for name in names}
+    seen = (wanted["radii"] > 0).all(-1)
+    assert seen.sum() >= 8
+    assert torch.equal(found[0], torch.where(seen[..., None], wanted["radii"], 0))
+    for name, ours in zip(names[1:], found[1:], strict=True):
+        assert_near(ours[seen], wanted[name][seen], 2e-3)
+
+
+@pytest.mark.parametrize(("lens", "shutter"), UNSCENTED)
+def test_blending_in_space(lens: str, shutter: str) -> None:
+    golden = read_goldens("render", "unscented")
+    options = lens_of(golden, lens) | {"rolling_shutter": render.RollingShutterType[shutter]}
+    if shutter != "GLOBAL":
+        options["viewmats_rs"] = golden["viewmats_rs"]
+    depths = (golden["means"] @ golden["viewmats"][0, :3, :3].T)[:, 2]
+    everywhere = depths.argsort(stable=True).to(torch.int32)
+    rasterize: Any = render.rasterize_to_pixels_eval3d
+    picture, alphas = rasterize(
+        golden["means"], golden["quats"], golden["scales"], golden["colors"][None], golden["opacities"][None],
+        golden["viewmats"], golden["Ks"], 14, 10, 16, torch.zeros(1, 1, 1, dtype=torch.int32), everywhere,
+        **options,
+    )  # fmt: skip
+    rays, wanted = golden[f"{lens}/{shutter}/rays"], golden[f"{lens}/{shutter}/picture"]
+    assert rays[..., 6].all()
+    assert wanted.max() > 0.5
+    # The kernels' exponential falls short by up to 1.2e-3 of itself.
+    assert_near(torch.cat([picture[0], alphas[0]], -1), wanted, 3e-3)
