@@ -369,6 +369,26 @@ def test_cameras_learn_nothing() -> None:
         picture.sum().backward()
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_needles_and_giants_in_every_tile_stay_finite(seed: int) -> None:
+    """Sizes and distances over fourteen and six powers of ten, no size at all, and a camera inside."""
+    g = torch.Generator().manual_seed(seed)
+    means = torch.randn(40, 3, generator=g) * 10 ** (6 * torch.rand(40, 1, generator=g) - 2)
+    quats, scales = torch.randn(40, 4, generator=g), 10 ** (14 * torch.rand(40, 3, generator=g) - 9)
+    means[:4], quats[3], scales[5] = 0.0, 0.0, 0.0
+    colors, seen = torch.rand(1, 40, 3, generator=g), 1.2 * torch.rand(1, 40, generator=g)
+    leaves = [t.requires_grad_() for t in (means, quats, scales, colors, seen)]
+    view, options = torch.eye(4)[None], {}
+    if seed % 2:
+        options = {"rolling_shutter": SHUTTERS[seed % 4], "viewmats_rs": moved(view)}
+    lists = _everywhere(torch.rand(1, 40, generator=g), 33, 20)
+    picture, alphas = _eval3d(*leaves, view, intrinsics(1, 33, 20), 33, 20, 16, *lists, **options)
+    assert torch.isfinite(picture).all()
+    assert alphas.max() > 0.5
+    (picture.sum() + alphas.sum()).backward()
+    assert all(leaf.grad is not None and torch.isfinite(leaf.grad).all() for leaf in leaves)
+
+
 SIZES = st.sampled_from([(1, 1), (17, 5), (40, 33)])
 NUMBER = st.one_of(
     st.floats(-10, 10, width=32),
