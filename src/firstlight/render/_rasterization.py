@@ -121,35 +121,20 @@ def rasterization(
         if packed or sparse_grad:
             raise ShapeError("with_ut and with_eval3d need packed=False and sparse_grad=False")
     compensate = rasterize_mode == "antialiased"
+    view = (viewmats, Ks, width, height, eps2d, near_plane, far_plane, radius_clip)
     projected: tuple[Tensor, ...]
     rows = None
     if with_ut:
         assert quats is not None
         assert scales is not None
         *seen, compensations = fully_fused_projection_with_ut(
-            means, quats, scales, opacities, viewmats, Ks, width, height, eps2d, near_plane, far_plane,
-            radius_clip, compensate, **optics,
-        )  # fmt: skip
+            means, quats, scales, opacities, *view, compensate, **optics
+        )
         projected = (*seen, torch.empty(0) if compensations is None else compensations)
     else:
+        upper = None if covars is None else _upper(covars, means)
         projected, rows = project(
-            means,
-            None if covars is None else _upper(covars, means),
-            quats,
-            scales,
-            viewmats,
-            Ks,
-            width,
-            height,
-            eps2d,
-            near_plane,
-            far_plane,
-            radius_clip,
-            packed,
-            sparse_grad,
-            compensate,
-            camera_model,
-            opacities,
+            means, upper, quats, scales, *view, packed, sparse_grad, compensate, camera_model, opacities
         )
     splats = _splats(projected, rows, opacities, viewmats, compensate)
     channels = splats.depths[..., None]
