@@ -2,8 +2,8 @@
 
 Development only. gsplat 1.5.3 has this path in CUDA alone; its main branch has it in torch too. No CUDA:
 
-    git clone https://github.com/nerfstudio-project/gsplat /tmp/gsplat && git -C /tmp/gsplat checkout 90d7b4b
-    PYTHONPATH=src python tools/make_unscented_goldens.py /tmp/gsplat
+    git clone https://github.com/nerfstudio-project/gsplat ../gsplat && git -C ../gsplat checkout 90d7b4b
+    PYTHONPATH=src python tools/make_unscented_goldens.py ../gsplat
 
 writes tests/render/goldens/unscented.npz: for each lens and shutter what the projection makes of 24 Gaussians
 (in float32, which is all that it takes), the pixels' rays, and the picture (in float64) that its distance
