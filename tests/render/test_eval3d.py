@@ -52,10 +52,10 @@ def _before(scene: Scene) -> Scene:
 
 
 @pytest.mark.parametrize(
-    ("name", "channels"), [*((name, 3) for name in LENSES), ("pinhole", 1), ("opencv", 6)]
+    ("name", "channels", "tile"), [*((name, 3, 16) for name in LENSES), ("pinhole", 1, 7), ("opencv", 6, 40)]
 )
 @pytest.mark.parametrize("moving", [False, True])
-def test_kernels_are_the_twin(name: str, channels: int, moving: bool) -> None:
+def test_kernels_are_the_twin(name: str, channels: int, tile: int, moving: bool) -> None:
     """Pictures and every gradient, of two cameras that share Gaussians and not their colours."""
     scene = _before(random_scene(17, 60, 2))
     count, K = len(scene.means), intrinsics(2, WIDTH, HEIGHT)
@@ -72,12 +72,12 @@ def test_kernels_are_the_twin(name: str, channels: int, moving: bool) -> None:
         "opacities": torch.rand(2, count, generator=g),
         "backgrounds": torch.rand(2, channels, generator=g),
     }
-    lists = _everywhere(_depths(scene), WIDTH, HEIGHT)
+    lists = _everywhere(_depths(scene), WIDTH, HEIGHT, tile)
     single = {key: value.clone().requires_grad_() for key, value in inputs.items()}
     double = {key: value.double().requires_grad_() for key, value in inputs.items()}
     behind = single.pop("backgrounds")
     picture, alphas = _eval3d(
-        *single.values(), scene.viewmats, K, WIDTH, HEIGHT, 16, *lists, backgrounds=behind, **options
+        *single.values(), scene.viewmats, K, WIDTH, HEIGHT, tile, *lists, backgrounds=behind, **options
     )
     assert picture.shape == (2, HEIGHT, WIDTH, channels)
     weights = [torch.randn(t.shape, generator=g) for t in (picture, alphas)]
@@ -473,9 +473,9 @@ def test_wrong_input_is_named() -> None:
         render(colors, seen[0])
     with pytest.raises(ValueError, match="backgrounds: expected shape"):
         render(colors, seen, backgrounds=torch.zeros(3))
-    with pytest.raises(NotImplementedError, match="tile_size=32"):
-        render(colors, seen, size=32)
-    with pytest.raises(ValueError, match="isect_offsets: expected shape"):
+    with pytest.raises(ValueError, match="tile_size of at least 1"):
+        render(colors, seen, size=0)
+    with pytest.raises(ValueError, match="tiles of 8 px do not fit"):
         render(colors, seen, size=8)
     with pytest.raises(ValueError, match="masks: expected shape"):
         render(colors, seen, masks=torch.ones(1, 3, 3, dtype=torch.bool))

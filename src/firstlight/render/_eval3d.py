@@ -1,14 +1,10 @@
 """Gaussians into pixels, met in space."""
 
-import math
-
-import numpy as np
 import torch
 from torch import Tensor
 
-from firstlight.render._arrays import Array, check_shape, differentiable
-from firstlight.render._blend_kernels import TILE
-from firstlight.render._blend_rule import Grid
+from firstlight.render._arrays import check_shape, differentiable
+from firstlight.render._blend import make_grid
 from firstlight.render._errors import ShapeError, unsupported
 from firstlight.render._eval3d_rule import BlendInSpace
 from firstlight.render._gsplat import cuda_by_gsplat
@@ -55,8 +51,8 @@ def rasterize_to_pixels_eval3d(
 
     Returns colours [..., C, H, W, D] and alphas [..., C, H, W, 1]. Gradients flow to means, quats, scales,
     colors, opacities and backgrounds; a clamped alpha passes none. As in gsplat there is none of viewmats:
-    NotImplementedError where one is asked for, and for packed colours, other lenses and tiles of more than
-    16 pixels. ShapeError for inputs that do not fit, TypeError unless all are float32 on the CPU.
+    NotImplementedError where one is asked for, and for packed colours and other lenses. Tiles may have any
+    size; 16 is fastest. ShapeError for inputs that do not fit, TypeError unless all are float32 on the CPU.
     """
     name = "rasterize_to_pixels_eval3d"
     if means.dim() < 2 or viewmats.dim() < 3:
@@ -81,7 +77,11 @@ def rasterize_to_pixels_eval3d(
         name, viewmats, Ks, image_width, image_height, camera_model, radial_coeffs, tangential_coeffs,
         thin_prism_coeffs, ftheta_coeffs, rolling_shutter, viewmats_rs,
     )  # fmt: skip
-    grid = _grid(image_width, image_height, tile_size, isect_offsets, flatten_ids, masks, (*batch, cameras))
+    if isect_offsets.shape[:-2] != (*batch, cameras):
+        raise ShapeError(
+            f"isect_offsets: expected leading dimensions {[*batch, cameras]}, got {list(isect_offsets.shape)}"
+        )
+    grid = make_grid(image_width, image_height, tile_size, isect_offsets, flatten_ids, masks)
     behind = None if backgrounds is None else backgrounds.reshape(-1, channels)
     picture, alphas = differentiable(
         BlendInSpace, means, quats, scales, colors, opacities, behind, viewmats,
@@ -89,28 +89,3 @@ def rasterize_to_pixels_eval3d(
     )  # fmt: skip
     size = (*batch, cameras, image_height, image_width)
     return picture.view(*size, channels), alphas.view(*size, 1)
-
-
-def _grid(
-    width: int,
-    height: int,
-    tile_size: int,
-    isect_offsets: Tensor,
-    flatten_ids: Tensor,
-    masks: Tensor | None,
-    images: tuple[int, ...],
-) -> Grid:
-    """The tiles, checked against the picture."""
-    if not 1 <= tile_size <= TILE:
-        raise unsupported(
-            "rasterize_to_pixels_eval3d", f"tile_size={tile_size}", f"use 1 to {TILE} (16 is fastest)"
-        )
-    expected = (*images, -(-height // tile_size), -(-width // tile_size))
-    if isect_offsets.shape != expected:
-        raise ShapeError(f"isect_offsets: expected shape {list(expected)}, got {list(isect_offsets.shape)}")
-    if masks is not None and masks.shape != expected:
-        raise ShapeError(f"masks: expected shape {list(expected)}, got {list(masks.shape)}")
-    starts = np.append(isect_offsets.reshape(-1).numpy(), flatten_ids.numel()).astype(np.int32)
-    skip: Array = np.empty(0, np.bool_) if masks is None else masks.reshape(-1).to(torch.bool).numpy()
-    assert len(starts) == math.prod(expected) + 1
-    return Grid(width, height, tile_size, starts, skip)

@@ -32,6 +32,7 @@ from firstlight.render._blend_kernels import (
     ROW,
     ROW_BACK,
     TILE,
+    _block,
     _falloff,
     _fill_constants,
     _is_opaque,
@@ -266,7 +267,7 @@ def eval3d_forward(
     pitch: int,
     ids: Any,  # [n_isects]
     starts: Any,  # [tiles + 1]
-    bounds: Any,  # [chunks + 1] tile numbers
+    bounds: Any,  # [chunks + 1] block numbers
     masks: Any,  # [tiles] bool, or empty
     backgrounds: Any,  # [I, D], or empty
     tile_size: int,
@@ -274,19 +275,16 @@ def eval3d_forward(
     moving: Any,  # a tuple: empty where all rays begin at one point
     colors: Any,  # [I, H, W, D] out
     alphas: Any,  # [I, H, W] out
-    stops: Any,  # [tiles] out: where each tile became opaque
+    stops: Any,  # [blocks] out: where each became opaque
 ) -> None:
     """Blend every tile; chunks own disjoint tiles, so the result does not depend on the threads."""
     _, height, width, depth = colors.shape
-    across, down = -(-width // tile_size), -(-height // tile_size)
     line = np.intp(3 if len(moving) == 0 else 6) * pitch
     for chunk in prange(bounds.shape[0] - 1):
         buffer = np.zeros(TILE * ROW + CONSTANTS, np.float32)
         _fill_constants(buffer, TILE * ROW)
-        for tile in range(bounds[chunk], bounds[chunk + 1]):
-            image, place = tile // (across * down), tile % (across * down)
-            x0, y0 = (place % across) * tile_size, (place // across) * tile_size
-            columns, rows = min(tile_size, width - x0), min(tile_size, height - y0)
+        for block in range(bounds[chunk], bounds[chunk + 1]):
+            tile, image, x0, y0, columns, rows = _block(block, tile_size, width, height)
             at = (np.intp(image) * height + y0) * line + x0
             buffer[: TILE * ROW] = 0.0
             _open_tile(buffer, ROW, columns, rows)
@@ -303,7 +301,7 @@ def eval3d_forward(
                 k = until
                 if _is_opaque(buffer):
                     break
-            stops[tile] = k
+            stops[block] = k
             for channel in range(min(4, depth - first_channel)):
                 behind = np.float32(0.0)
                 if backgrounds.shape[0] > 0:
@@ -414,8 +412,8 @@ def eval3d_backward(
     pitch: int,
     ids: Any,  # [n_isects]
     starts: Any,  # [tiles + 1]
-    stops: Any,  # [tiles]
-    bounds: Any,  # [chunks + 1] tile numbers
+    stops: Any,  # [blocks]
+    bounds: Any,  # [chunks + 1] block numbers
     tile_size: int,
     first_channel: int,
     moving: Any,
@@ -427,18 +425,15 @@ def eval3d_backward(
 ) -> None:
     """Sums for one group of channels: one buffer a chunk, so that no two threads add to one number."""
     _, height, width, _ = colors.shape
-    across, down = -(-width // tile_size), -(-height // tile_size)
     line = np.intp(3 if len(moving) == 0 else 6) * pitch
     for chunk in prange(bounds.shape[0] - 1):
         own = slots[chunk]
         own[:] = 0.0
         buffer = np.zeros(TILE * ROW_BACK + CONSTANTS, np.float32)
         _fill_constants(buffer, TILE * ROW_BACK)
-        for tile in range(bounds[chunk], bounds[chunk + 1]):
-            image, place = tile // (across * down), tile % (across * down)
-            x0, y0 = (place % across) * tile_size, (place // across) * tile_size
-            columns, rows = min(tile_size, width - x0), min(tile_size, height - y0)
-            if stops[tile] == starts[tile]:
+        for block in range(bounds[chunk], bounds[chunk + 1]):
+            tile, image, x0, y0, columns, rows = _block(block, tile_size, width, height)
+            if stops[block] == starts[tile]:
                 continue
             at = (np.intp(image) * height + y0) * line + x0
             buffer[: TILE * ROW_BACK] = 0.0
@@ -446,7 +441,7 @@ def eval3d_backward(
             _open_tile_backward(
                 colors, alphas, v_colors, v_alphas, image, x0, y0, columns, rows, first_channel, buffer
             )
-            for item in range(starts[tile], stops[tile]):
+            for item in range(starts[tile], stops[block]):
                 base = np.intp(ids[item]) * RECORD
                 if records[base + REACH] > 0.0:
                     _blend_splat_backward(records, base, rays, at, pitch, columns, rows, buffer, own, moving)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from firstlight.render import _eval3d_kernels as kernels
-from firstlight.render._arrays import Array, aligned, balanced, view, workers
+from firstlight.render._arrays import Array, aligned, view, workers
 from firstlight.render._blend_rule import GROUP, Grid
 from firstlight.render._errors import unsupported
 from firstlight.render._unscented import Sensors
@@ -53,10 +53,10 @@ class BlendInSpace(torch.autograd.Function):
         grid: Grid,
         sensors: Sensors,
     ) -> tuple[Tensor, Tensor]:
-        images, channels, tiles = len(sensors.rows), colors.shape[-1], len(grid.starts) - 1
+        images, channels, ends = len(sensors.rows), colors.shape[-1], grid.ends
         picture = torch.empty(images, grid.height, grid.width, channels)
         alphas = torch.empty(images, grid.height, grid.width, 1)
-        stops = torch.empty(tiles, dtype=torch.int32)
+        stops, bounds = torch.empty(len(ends), dtype=torch.int32), grid.bounds(ends)
         behind = np.empty((0, 0), np.float32) if backgrounds is None else view(backgrounds, images, channels)
         centers, rays = sensors.rays()
         listed = np.zeros(opacities.numel(), np.bool_)
@@ -71,7 +71,7 @@ class BlendInSpace(torch.autograd.Function):
                 rays.shape[-1],
                 view(flatten_ids, -1),
                 grid.starts,
-                balanced(grid.starts, workers()),
+                bounds,
                 grid.masks,
                 behind,
                 grid.tile_size,
@@ -104,7 +104,7 @@ class BlendInSpace(torch.autograd.Function):
         splats = view(means, -1, 3), view(quats, -1, 4), view(scales, -1, 3)
         moving = _moving(rays)
         slots, _ = aligned(parts, opacities.numel() * (kernels.SLOT_MOVING if moving else kernels.SLOT))
-        done = np.append(0, np.cumsum(stops.numpy() - grid.starts[:-1]))
+        bounds = grid.bounds(stops.numpy())
         v_picture = v_picture.contiguous()
         for first in range(0, channels, GROUP):
             records = kept
@@ -118,7 +118,7 @@ class BlendInSpace(torch.autograd.Function):
                 view(flatten_ids, -1),
                 grid.starts,
                 stops.numpy(),
-                balanced(done, parts),
+                bounds,
                 grid.tile_size,
                 first,
                 moving,

@@ -51,6 +51,7 @@ def splat_scores(meta: Mapping[str, Any], errors: Tensor | None = None) -> Score
     errors are 0. Scores are [..., C, N], or [nnz] where the notes are packed, as ``meta["opacities"]``; no
     gradients. Taming 3DGS (Mallick et al. 2024) samples new Gaussians by such sums, Mini-Splatting (Fang and
     Wang 2024) keeps the best by them.
+    Splats blended in space (``with_eval3d``) are scored as they would be in the picture plane.
     ShapeError where ``errors`` does not fit, TypeError unless it is float32 on the CPU.
     """
     offsets, opacities = meta["isect_offsets"], meta["opacities"]

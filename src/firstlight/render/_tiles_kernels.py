@@ -121,9 +121,8 @@ def outline(
             shaped = False
             if exact:
                 a, b, c = np.float64(conics[i, 0]), np.float64(conics[i, 1]), np.float64(conics[i, 2])
-                det = (
-                    a * c - b * b - 5e-7 * a * c
-                )  # never above the true one, however a, b and c were rounded
+                # Never above the true one, however a, b and c were rounded.
+                det = a * c - b * b - 5e-7 * a * c
                 shaped = bool(det > 0.0 and a > 0.0 and c > 0.0)
                 if shaped:
                     reach = 2.0 * math.log(max(np.float64(opacities[i]) * 255.0, 1.0)) + 2e-3
