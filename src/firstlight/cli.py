@@ -346,11 +346,15 @@ def convert(
 @app.command
 def recipes() -> int:
     """List the methods that 'firstlight fit --recipe' knows."""
-    from firstlight.recipes import RECIPES
+    from firstlight.recipes import RECIPES, status
 
-    table = Table("recipe", "what it does", "paper")
+    table = Table("recipe", "what it does", "changes", "needs", "status")
     for recipe in RECIPES.values():
-        table.add_row(recipe.name, recipe.summary, recipe.paper or "–")
+        now = status(recipe)
+        needs = ", ".join(now.needs) + (f" (weights: {now.licence})" if now.licence else "")
+        told = f"{recipe.summary} {recipe.paper}" if recipe.paper else recipe.summary
+        table.add_row(recipe.name, told, ", ".join(now.stages) or "–", needs or "–", now.works)
+        table.add_section()
     Console().print(table)
     return 0
 

@@ -13,9 +13,11 @@ from firstlight.capture import load
 from firstlight.comparison._plan import Plan, Trial
 from firstlight.errors import InputError
 from firstlight.fitting import Recipe, fit_gaussians
+from firstlight.geometry import densify, get_provider
 from firstlight.pipeline import Run, fit, prepare, resume
 from firstlight.poses import load_placed
-from firstlight.scene import Capture
+from firstlight.scene import Capture, Split
+from firstlight.starts import RandomBox
 
 # A budget in minutes is turned into steps by a small fit of the same recipe with this share of its steps:
 # growth, coarse pictures and all are part of it, and of what it takes.
@@ -62,27 +64,26 @@ def _work(plan: Plan, trial: Trial, recipe: Recipe, folder: Path) -> None:
     if (out / "run.json").exists():
         resume(out, photos=capture, recipe=recipe)
         return
-    rehearsal = _Rehearsal(capture, plan, trial, recipe)
-    rehearsal.seconds(2)  # compiles or loads the kernels: no recipe is to pay for that
-    steps = plan.steps if plan.minutes is None else rehearsal.steps_within(60 * plan.minutes)
+    small = prepare(capture, plan.max_size)
+    split = small.split(plan.hold_out, trial.views)
+    # Compiles or loads the kernels: no recipe is to pay for that. A start of its own needs no geometry.
+    _seconds(small, split, replace(recipe, start=RandomBox(500)), 2, trial.seed)
+    steps = plan.steps
+    if plan.minutes is not None:
+        steps = _steps_within(60 * plan.minutes, small, split, recipe, trial.seed)
     options: dict[str, Any] = {"max_size": plan.max_size, "hold_out": plan.hold_out, "seed": trial.seed}
     fit(capture, recipe, out=out, views=trial.views, steps=steps, **options)
 
 
-class _Rehearsal:
-    """Small fits of the same recipe, thrown away."""
+def _seconds(capture: Capture, split: Split, recipe: Recipe, steps: int, seed: int) -> float:
+    """What a fit of that many steps takes, with the whole schedule pressed into them; it is thrown away."""
+    return fit_gaussians(capture, replace(recipe, steps=steps), split, seed=seed).seconds
 
-    def __init__(self, capture: Capture, plan: Plan, trial: Trial, recipe: Recipe) -> None:
-        self.recipe, self.seed = recipe, trial.seed
-        self.capture = prepare(capture, plan.max_size)
-        self.split = self.capture.split(plan.hold_out, trial.views)
 
-    def seconds(self, steps: int) -> float:
-        """What that many steps take, with the whole schedule pressed into them."""
-        short = replace(self.recipe, steps=steps)
-        return fit_gaussians(self.capture, short, self.split, seed=self.seed).seconds
-
-    def steps_within(self, seconds: float) -> int:
-        """How many steps fit into ``seconds``."""
-        few = max(FEWEST_REHEARSED, round(REHEARSAL * self.recipe.steps))
-        return max(round(few * seconds / self.seconds(few)), 1)
+def _steps_within(seconds: float, capture: Capture, split: Split, recipe: Recipe, seed: int) -> int:
+    """How many steps of ``recipe`` fit into ``seconds``, by a small fit."""
+    if recipe.geometry is not None:
+        source = get_provider(recipe.geometry).make()
+        capture = densify(capture, source, photos=split.train, seed=seed)
+    few = max(FEWEST_REHEARSED, round(REHEARSAL * recipe.steps))
+    return max(round(few * seconds / _seconds(capture, split, recipe, few, seed)), 1)

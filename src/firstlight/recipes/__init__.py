@@ -2,3 +2,5 @@
 
 from firstlight.recipes._registry import RECIPES as RECIPES
 from firstlight.recipes._registry import get_recipe as get_recipe
+from firstlight.recipes._status import Status as Status
+from firstlight.recipes._status import status as status

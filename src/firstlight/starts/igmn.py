@@ -62,7 +62,9 @@ def _stream(capture: Capture) -> torch.Tensor:
     if capture.points is not None and capture.cameras is not None and len(capture.points):
         points = capture.points.select(usable(capture.points, capture.cameras, 4.0))
         parts.append(torch.cat([points.xyz.double(), points.rgb.double() / 255], -1))
-    if not parts or not len(parts[0]):
+    if capture.cloud is not None:
+        parts.append(torch.cat([capture.cloud.xyz.double(), capture.cloud.rgb.double() / 255], -1))
+    if not any(map(len, parts)):
         raise InputError(f"The photos ({capture.layout}) come without usable points to start from.")
     return torch.cat(parts)
 

@@ -1,0 +1,85 @@
+"""Recipes: plain data, different from each other, and each of them trains."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from firstlight.capture import load_demo
+from firstlight.errors import InputError
+from firstlight.fitting import Fit, Rates, Recipe
+from firstlight.geometry import Effort, Stereo, densify
+from firstlight.pipeline import prepare
+from firstlight.recipes import RECIPES, get_recipe, status
+from firstlight.scene import Capture, Points
+
+
+def test_means_rate_decays_exponentially_from_first_to_last() -> None:
+    rates = Rates(means=1e-2, means_final=1e-4)
+    first, half, last = (rates.at(f, extent=2.0)["means"] for f in (0.0, 0.5, 1.0))
+    assert (first, half, last) == pytest.approx((2e-2, 2e-3, 2e-4))
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda r: r.name)
+def test_recipes_are_plain_data(recipe) -> None:
+    described = recipe.to_dict()
+    assert json.loads(json.dumps(described)) == described
+    assert described["start"]["part"] and described["density"]["part"]
+    assert recipe.scale_at(1.0) == 1.0, "the last steps must see the photos at full size"
+    assert recipe.sh_degree_at(0.0) == 0 and recipe.sh_degree_at(1.0) == recipe.sh_degree
+
+
+def test_unknown_name_lists_those_that_there_are() -> None:
+    with pytest.raises(InputError, match="vanilla"):
+        get_recipe("vanila")
+
+
+def test_no_recipe_is_another_one_under_a_new_name() -> None:
+    words = ("name", "summary", "paper", "partial")
+    parts = {
+        name: json.dumps({key: value for key, value in recipe.to_dict().items() if key not in words})
+        for name, recipe in RECIPES.items()
+    }
+    assert len(set(parts.values())) == len(parts)
+
+
+@pytest.fixture(scope="module")
+def demo() -> Capture:
+    """Six photos with cameras, sparse points and dense geometry, tiny."""
+    capture = prepare(load_demo(with_cameras=True).select(range(0, 24, 4)), 96)
+    capture = densify(capture, Stereo(Effort()), max_size=96)
+    cloud = capture.cloud
+    assert cloud is not None
+    some = cloud.select(torch.arange(0, len(cloud), 20))
+    return replace(
+        capture, points=Points(some.xyz.double(), some.rgb, torch.full((len(some),), 0.5).double())
+    )
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda r: r.name)
+def test_every_recipe_trains_within_its_budget(recipe: Recipe, demo: Capture) -> None:
+    # Eight times the papers' rates: in so few steps theirs would move next to nothing.
+    rates = Rates(means=1.3e-3, quats=8e-3, log_scales=4e-2, sh=2e-2)
+    short = replace(recipe.limited(2000), steps=120, pictures=((0.0, 1.0),), rates=rates)
+    fit = Fit(demo, short, list(range(6)), seed=0)
+    fit.begin(demo)
+    losses = []
+    for _ in range(120):
+        losses.append(fit.step().loss)
+        assert len(fit.model) <= 2000
+    # From anywhere in a cube three times as large as the cameras' reach, this is only the beginning.
+    wanted = 0.99 if recipe.name == "random" else 0.9
+    assert sum(losses[-12:]) < wanted * sum(losses[:12])
+    assert all(tensor.isfinite().all() for tensor in fit.model.gaussians)
+
+
+def test_status_is_read_from_the_parts() -> None:
+    assert status(get_recipe("vanilla")).stages == () and status(get_recipe("vanilla")).works == "works"
+    assert "start" in status(get_recipe("random")).stages
+    assert status(get_recipe("taming")).works.startswith("partial: ")
+    network = replace(get_recipe("edgs"), geometry="depth-anything-v2-small")
+    assert status(network).needs == ("transformers",) and status(network).licence == "Apache-2.0"
+    assert status(replace(network, needs=("no_such_package",))).works == "needs no_such_package"
