@@ -12,5 +12,6 @@ from firstlight.fitting.terms import DepthTeacher as DepthTeacher
 from firstlight.fitting.terms import OpacityPenalty as OpacityPenalty
 from firstlight.fitting.terms import Photometric as Photometric
 from firstlight.fitting.terms import ScalePenalty as ScalePenalty
+from firstlight.fitting.terms import SurfaceAlignment as SurfaceAlignment
 from firstlight.fitting.terms import Term as Term
 from firstlight.fitting.terms import View as View

@@ -81,6 +81,7 @@ class Fit:
         self.exposure = Exposure(len(capture)) if recipe.exposure else None
         self.cameras = MovingCameras(capture.cameras) if recipe.cameras else None
         self.order = torch.zeros(0, dtype=torch.long)
+        self.memory: dict[str, Tensor] = {}  # of the losses
         self.done = 0
         self.model: Model
         self.strategy: dict[str, Tensor]
@@ -141,6 +142,7 @@ class Fit:
             self.extent,
             self.generator,
             self.look,
+            self.memory,
             depth=colors[..., 3] if deep else None,
             measured_depth=sight.depth,
         )
@@ -156,7 +158,10 @@ class Fit:
         if self.cameras is not None and recipe.cameras is not None:
             self.cameras.step(index, recipe.cameras, fraction)
         self.done += 1
+        rebuilt = self.model.rebuilt
         recipe.density.refine(self.model, self.strategy, self._refinement(rates["means"]))
+        if self.model.rebuilt != rebuilt:
+            self.memory.clear()
         quality = psnr(rendered, photo, mask) if look else math.nan
         return Outcome(float(loss.detach()), quality, rendered.shape[1], rendered.shape[0])
 
@@ -214,6 +219,7 @@ class Fit:
             **{f"exposure.{name}": tensor for name, tensor in exposure.items()},
             **{f"cameras.{name}": tensor for name, tensor in cameras.items()},
             **{f"density.{name}": tensor for name, tensor in self.strategy.items()},
+            **{f"memory.{name}": tensor for name, tensor in self.memory.items()},
             "random": self.generator.get_state(),
             "order": self.order,
         }
@@ -223,6 +229,7 @@ class Fit:
         self.done = step
         self.model = Model.restore(state)
         self.strategy = under("density.", state)
+        self.memory = under("memory.", state)
         if self.exposure is not None:
             self.exposure.load(under("exposure.", state))
         if self.cameras is not None:

@@ -19,6 +19,7 @@ class Model:
 
     def __init__(self, gaussians: Gaussians) -> None:
         self._become(gaussians)
+        self.rebuilt = 0  # how often rows came or went
         self.optimizer = VisibleAdam(self.gaussians.tensors())
 
     def _become(self, gaussians: Gaussians) -> None:
@@ -39,6 +40,7 @@ class Model:
     @torch.no_grad()
     def rebuild(self, keep: Tensor, new: Gaussians | None = None) -> None:
         """The rows ``keep`` [M] in that order with their moments, then ``new`` with none."""
+        self.rebuilt += 1
         kept = self.gaussians.select(keep)
         self._become(kept if new is None else kept.append(new))
         self.optimizer.select(keep)

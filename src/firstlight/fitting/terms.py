@@ -12,6 +12,8 @@ from torch import Tensor
 
 from firstlight.losses import depth_l1, opacity_penalty, photometric, scale_penalty
 from firstlight.scene import Cameras, Gaussians
+from firstlight.scene.neighbours import local_planes, nearest
+from firstlight.scene.rotation import quat_to_rotmat
 
 
 class Rendered(NamedTuple):
@@ -37,6 +39,7 @@ class View:
     extent: float  # size of the scene: ``Cameras.extent`` of the training views
     generator: torch.Generator  # the only source of randomness
     look: Callable[[Cameras], Rendered]  # the same Gaussians from elsewhere
+    memory: dict[str, Tensor]  # of the terms, by their names; forgotten when Gaussians come or go
     depth: Tensor | None = None  # [H, W] expected z-depth; only where a term of the recipe ``sees_depth``
     measured_depth: Tensor | None = None  # [H, W] of the photo, 0 where unknown; likewise
 
@@ -101,3 +104,45 @@ class DepthTeacher:
             return view.alpha.new_zeros(())
         weight = self.weight * math.exp(-self.fading * view.fraction)
         return weight * depth_l1(view.depth, view.measured_depth, view.mask)
+
+
+@dataclass(frozen=True)
+class SurfaceAlignment:
+    """Gaussians lie flat in the plane of their neighbours (GDGS, 2025; the weights are our reading of it).
+
+    normal · (1 − |n · n̂|) + flat · thinnest / middle axis + plane · distance from the plane / spread, each a
+    mean over Gaussians. n is the thinnest axis; n̂, plane and spread come from the ``neighbours`` nearest
+    centres, looked up anew every ``refresh`` steps' worth and whenever Gaussians came or went.
+    """
+
+    normal: float = 0.05
+    flat: float = 0.01
+    plane: float = 0.05
+    start: float = 0.1  # of the steps
+    neighbours: int = 16
+    refresh: float = 1 / 60  # of the steps
+    sees_depth: ClassVar[bool] = False
+
+    def __call__(self, view: View) -> Tensor:
+        gaussians = view.gaussians
+        if view.fraction < self.start or len(gaussians) <= self.neighbours:
+            return view.alpha.new_zeros(())
+        centers, normals, spreads = self._planes(view)
+        thinnest = gaussians.log_scales.detach().argmin(-1)
+        own = quat_to_rotmat(gaussians.quats).gather(2, thinnest[:, None, None].expand(-1, 3, 1)).squeeze(-1)
+        turned = 1 - (own * normals).sum(-1).abs()
+        ordered = gaussians.log_scales.sort(-1).values
+        thick = (ordered[:, 0] - ordered[:, 1]).exp()
+        away = ((gaussians.means - centers) * normals).sum(-1).abs() / spreads
+        return self.normal * turned.mean() + self.flat * thick.mean() + self.plane * away.mean()
+
+    def _planes(self, view: View) -> tuple[Tensor, Tensor, Tensor]:
+        memory, means = view.memory, view.gaussians.means.detach()
+        last = memory.get("surface.fraction")
+        if last is None or view.fraction - float(last) >= self.refresh:
+            planes = local_planes(means, nearest(means, self.neighbours))
+            memory["surface.centers"] = planes.centers.to(means.dtype)
+            memory["surface.normals"] = planes.normals.to(means.dtype).contiguous()
+            memory["surface.spreads"] = planes.spreads[:, 2].to(means.dtype).clamp(min=1e-12)
+            memory["surface.fraction"] = torch.tensor(view.fraction, dtype=torch.float64)
+        return memory["surface.centers"], memory["surface.normals"], memory["surface.spreads"]

@@ -10,6 +10,7 @@ from firstlight.recipes import (
     default,
     dropout,
     edgs,
+    gdgs,
     igmn_start,
     instantsplat,
     mcmc,
@@ -36,6 +37,7 @@ RECIPES: dict[str, Recipe] = {
         instantsplat,
         coherentgs_start,
         nerf_distill,
+        gdgs,
     )
 }
 

@@ -17,6 +17,13 @@ def quat_to_rotmat(quats: Tensor) -> Tensor:
     ).reshape(*w.shape, 3, 3)  # fmt: skip
 
 
+def proper(axes: Tensor) -> Tensor:
+    """Orthonormal columns [..., 3, 3], the first of them turned round where they are a reflection."""
+    signs = torch.ones_like(axes[..., 0, :])
+    signs[..., 0] = torch.linalg.det(axes).sign()
+    return axes * signs[..., None, :]
+
+
 def rotmat_to_quat(rotations: Tensor) -> Tensor:
     """Rotation matrices [..., 3, 3] → unit quaternions [..., 4] with w ≥ 0."""
     m = rotations

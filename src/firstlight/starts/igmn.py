@@ -10,7 +10,7 @@ import torch
 from firstlight.errors import InputError
 from firstlight.mixtures import IncrementalGMM
 from firstlight.scene import Capture, Gaussians
-from firstlight.scene.rotation import rotmat_to_quat
+from firstlight.scene.rotation import proper, rotmat_to_quat
 from firstlight.starts._sizes import footprints
 from firstlight.starts.sfm_points import usable
 
@@ -45,14 +45,13 @@ class IgmnStart:
         mixture.partial_fit(points, spread)
         means = torch.from_numpy(mixture.means)
         variances, axes = torch.linalg.eigh(torch.from_numpy(mixture.covariances[:, :3, :3].copy()))
-        axes[:, :, 0] *= torch.linalg.det(axes).sign()[:, None]
         scales = variances.clamp(min=0).sqrt()
         pixel = footprints(means[:, :3], capture.cameras)[:, None]
         start = Gaussians.isotropic(
             means[:, :3].float(), means[:, 3:].float().clamp(0, 1), torch.ones(len(means)), self.opacity
         )
         start.log_scales = scales.maximum(pixel / 2).log().float()
-        start.quats = rotmat_to_quat(axes).float()
+        start.quats = rotmat_to_quat(proper(axes)).float()
         return start
 
 
