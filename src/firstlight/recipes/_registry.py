@@ -11,6 +11,7 @@ from firstlight.recipes import (
     dropout,
     edgs,
     gdgs,
+    gp_gs,
     igmn_start,
     instantsplat,
     mcmc,
@@ -38,6 +39,7 @@ RECIPES: dict[str, Recipe] = {
         coherentgs_start,
         nerf_distill,
         gdgs,
+        gp_gs,
     )
 }
 

@@ -4,6 +4,7 @@ from firstlight.starts._thinning import thinned_out as thinned_out
 from firstlight.starts.dense import CloudStart as CloudStart
 from firstlight.starts.dense import EdgsStart as EdgsStart
 from firstlight.starts.dense import InstantStart as InstantStart
+from firstlight.starts.gp import GpStart as GpStart
 from firstlight.starts.guided import GuidedStart as GuidedStart
 from firstlight.starts.igmn import IgmnStart as IgmnStart
 from firstlight.starts.pixelwise import PixelStart as PixelStart

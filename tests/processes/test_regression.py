@@ -1,0 +1,53 @@
+"""Gaussian process regression against the textbook's formulas."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from firstlight.processes import GpRegression
+
+pytest.importorskip("gpytorch", reason="gpytorch is not installed")
+
+
+def data() -> tuple[torch.Tensor, torch.Tensor]:
+    x = torch.linspace(0, 1, 25, dtype=torch.float64)[:, None]
+    return x, torch.cat([torch.sin(6 * x), 100 + 10 * x], -1)
+
+
+def test_it_interpolates_and_is_unsure_far_away() -> None:
+    x, y = data()
+    between, outside = torch.tensor([[0.31], [0.77]]), torch.tensor([[4.0]])
+    near = GpRegression(nu=2.5, steps=150)(x, y, between)
+    expected = torch.cat([torch.sin(6 * between), 100 + 10 * between], -1).double()
+    assert (near.mean - expected).abs().max() < 0.15
+    far = GpRegression(nu=2.5, steps=150)(x, y, outside)
+    assert (far.variance[0] > 10 * near.variance.max(0).values).all()
+
+
+def test_the_prediction_is_that_of_the_formula() -> None:
+    """With no steps the hyperparameters are gpytorch's first ones: softplus(0) each, noise a little more."""
+    x, y = data()
+    found = GpRegression(nu=0.5, steps=0)(x, y, torch.tensor([[0.4]]))
+    scale = length = torch.nn.functional.softplus(torch.zeros((), dtype=torch.float64))
+    noise = scale + 1e-4
+
+    def kernel(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return scale * torch.exp(-torch.cdist(a, b) / length)
+
+    asked = torch.tensor([[0.4]], dtype=torch.float64)
+    gain = kernel(asked, x) @ torch.linalg.inv(kernel(x, x) + noise * torch.eye(25, dtype=torch.float64))
+    low, reach = y.amin(0), y.amax(0) - y.amin(0)
+    assert torch.allclose(
+        found.mean, low + reach * (gain @ ((y - low) / reach)), atol=1e-3 * float(reach.max())
+    )
+    variance = kernel(asked, asked) - gain @ kernel(x, asked)
+    assert torch.allclose(found.variance / reach**2, variance.expand(1, 2), atol=1e-3)
+
+
+def test_the_same_twice() -> None:
+    x, y = data()
+    one, two = (GpRegression(steps=20)(x, y, x[:3] + 0.01) for _ in range(2))
+    assert torch.equal(one.mean, two.mean) and torch.equal(one.variance, two.variance)
+    with pytest.raises(ValueError, match="two points"):
+        GpRegression()(x[:1], y[:1], x)
