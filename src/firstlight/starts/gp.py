@@ -50,7 +50,7 @@ class GpStart:
         self, points: Points, index: int, photo: Photo, camera: Cameras, generator: torch.Generator
     ) -> Points:
         """New points that photo ``index`` suggests."""
-        mine: Tensor = torch.unique(points.track_point[points.track_photo == index])  # type: ignore[no-untyped-call]
+        mine: Tensor = torch.unique(points.track_point[points.track_photo == index])
         mine = mine[torch.randperm(len(mine), generator=generator)[: self.most]]
         xyz, rgb = points.xyz[mine].double(), points.rgb[mine].double() / 255
         pixels, depths = _projected(xyz, camera)
