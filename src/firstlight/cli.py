@@ -344,6 +344,50 @@ def convert(
 
 
 @app.command
+def compress(
+    scene: Annotated[Positional[Path], arg(metavar="RUN|SCENE")],
+    target_mb: float,
+    out: Path | None = None,
+    json_file: Annotated[Path | None, arg(name="json")] = None,
+    max_size: int = 480,
+    seed: int = 0,
+) -> int:
+    """Make a small file of a scene: what is seen least is rounded most. 'firstlight convert' opens it again.
+
+    Args:
+        scene: A run folder, whose cameras say what is seen, or a scene file of any format.
+        target_mb: Size to make, in millions of bytes; met within 5 %.
+        out: File to write. By default scene.flz in the run folder, or beside the scene under its name.
+        json_file: Also write the curve of sizes and PSNR there.
+        max_size: Long side of the pictures it is judged by, in pixels.
+        seed: Of the random signs that measure what is seen.
+    """
+    from dataclasses import asdict
+
+    from firstlight.compress import compress_file
+    from firstlight.files import atomic_write
+
+    out = out or (scene / "scene.flz" if scene.is_dir() else scene.with_suffix(".flz"))
+    made = compress_file(scene, target_mb, out, max_size=max_size, seed=seed, progress=Terminal())
+    table = Table("MB", "PSNR to the scene", "Gaussians", "quality", box=None)
+    for point in made.curve:
+        mark = " ◀" if point == made.point else ""
+        table.add_row(
+            f"{point.bytes / 1e6:.3f}",
+            f"{point.psnr:.2f} dB",
+            f"{point.gaussians:,}",
+            f"{point.quality:.2f}{mark}",
+        )
+    Console().print(table)
+    print(f"{made.point.bytes / 1e6:.3f} MB, PSNR {made.point.psnr:.2f} dB to the scene: {out}")
+    if json_file is not None:
+        curve = {"chosen": asdict(made.point), "curve": [asdict(point) for point in made.curve]}
+        with atomic_write(json_file) as temporary:
+            temporary.write_text(json.dumps(curve, indent=1) + "\n")
+    return 0
+
+
+@app.command
 def recipes() -> int:
     """List the methods that 'firstlight fit --recipe' knows."""
     from firstlight.recipes import RECIPES, status

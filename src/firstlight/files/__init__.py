@@ -2,6 +2,10 @@
 
 from firstlight.files._convert import convert as convert
 from firstlight.files._convert import describe as describe
+from firstlight.files._flz import FlzSteps as FlzSteps
+from firstlight.files._flz import Seen as Seen
+from firstlight.files._flz import decode_flz as decode_flz
+from firstlight.files._flz import encode_flz as encode_flz
 from firstlight.files._formats import FORMATS as FORMATS
 from firstlight.files._formats import Format as Format
 from firstlight.files._formats import format_of as format_of

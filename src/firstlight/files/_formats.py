@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from firstlight.errors import InputError
-from firstlight.files import _compressed_ply, _gltf, _ksplat, _ply, _sog, _splat, _spz, _tables
+from firstlight.files import _compressed_ply, _flz, _gltf, _ksplat, _ply, _sog, _splat, _spz, _tables
 from firstlight.scene import Gaussians
 from firstlight.scene.sh import MAX_DEGREE
 
@@ -56,6 +56,10 @@ FORMATS = (
         "PLY", ".ply", MAX_DEGREE, lambda start, _: start.startswith(b"ply"), _ply.read_ply, _ply.write_ply
     ),
     Format("SPZ", ".spz", MAX_DEGREE, lambda start, _: _spz.is_spz(start), _spz.read_spz, _spz.write_spz),
+    Format(
+        "FLZ", ".flz", MAX_DEGREE, lambda start, _: start.startswith(_flz.MAGIC),
+        _flz.read_flz, _flz.write_flz,
+    ),
     Format("SOG", ".sog", _sog.MAX_DEGREE, _zip_with(_sog.META), _sog.read_sog, _sog.write_sog),
     Format(
         "SOG folder", _sog.META, _sog.MAX_DEGREE, _never, _sog.read_sog_folder, _sog.write_sog_folder

@@ -1,0 +1,69 @@
+"""Cameras to look at a scene with: a run's own, or some around it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from firstlight.errors import InputError
+from firstlight.scene import Cameras, Gaussians
+
+
+def cameras_of_run(folder: Path, max_size: int) -> Cameras | None:
+    """Those of the photos of a run, at most ``max_size`` pixels; None where it has none that can be used.
+
+    The bending of lenses is left out: renders are compared with renders. InputError for a damaged file.
+    """
+    path = folder / "poses.json"
+    if not path.is_file():
+        return None
+    try:
+        rows = [row for row in json.loads(path.read_text())["photos"] if row["placed"]]
+        cameras = _cameras([row for row in rows if row["model"] == "pinhole"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}). 'firstlight fit' writes it.") from error
+    if cameras is None:
+        return None
+    smaller = (max_size / torch.maximum(cameras.width, cameras.height)).clamp(max=1)
+    return cameras.resized(
+        (cameras.width * smaller).round().long(), (cameras.height * smaller).round().long()
+    )
+
+
+def _cameras(rows: list[dict[str, Any]]) -> Cameras | None:
+    if not rows:
+        return None
+    return Cameras(
+        torch.tensor([row["viewmat"] for row in rows], dtype=torch.float32),
+        torch.tensor([row["K"] for row in rows], dtype=torch.float32),
+        torch.tensor([int(row["width"]) for row in rows]),
+        torch.tensor([int(row["height"]) for row in rows]),
+    )
+
+
+def cameras_around(gaussians: Gaussians, count: int, max_size: int) -> Cameras:
+    """``count`` on a ring around the middle of a scene whose y is down, two heights in turn.
+
+    Far enough to see nine tenths of it; right for an object, a makeshift for rooms and landscapes.
+    """
+    middle = gaussians.means.median(0).values
+    radius = float((gaussians.means - middle).norm(dim=1).quantile(0.9))
+    angle = torch.arange(count) / count * 2 * torch.pi
+    height = torch.where(torch.arange(count) % 2 == 0, -0.1, -0.5)
+    outwards = torch.nn.functional.normalize(torch.stack([angle.cos(), height, angle.sin()], 1), dim=1)
+    forward = -outwards
+    right = torch.nn.functional.normalize(
+        torch.linalg.cross(torch.tensor([[0.0, 1.0, 0.0]]).expand_as(forward), forward), dim=1
+    )
+    rotations = torch.stack([right, torch.linalg.cross(forward, right), forward], 1)
+    viewmats = torch.eye(4).repeat(count, 1, 1)
+    viewmats[:, :3, :3] = rotations
+    centers = middle + 2.2 * max(radius, 1e-6) * outwards
+    viewmats[:, :3, 3] = -(rotations @ centers[:, :, None])[..., 0]
+    wide, high = max_size, max_size * 3 // 4
+    K = torch.tensor([[wide, 0, wide / 2], [0, wide, high / 2], [0, 0, 1.0]])
+    size = torch.ones(count, dtype=torch.long)
+    return Cameras(viewmats, K.repeat(count, 1, 1), wide * size, high * size)
