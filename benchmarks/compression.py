@@ -12,6 +12,7 @@ import argparse
 import json
 import math
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def other(scene: Gaussians, ending: str, cameras: Cameras, original: list[torch.
 
 def same(curve: list[tuple[float, int, float]], db: float) -> float | None:
     """Bytes of an .flz of that PSNR, between two points of the curve; None outside it."""
-    for (_, size, low), (_, more, high) in zip(curve, curve[1:], strict=False):
+    for (_, size, low), (_, more, high) in pairwise(curve):
         if low <= db <= high:
             return size * math.exp((db - low) / (high - low) * math.log(more / size))
     return None
@@ -81,15 +82,12 @@ def main() -> None:
     parser.add_argument("--max-size", type=int, default=320)
     arguments = parser.parse_args()
     rows = [row for path in arguments.scenes for row in measure(path, arguments.pictures, arguments.max_size)]
-    print(
-        "| scene | format | bytes | PSNR | .flz of that PSNR | smaller by |\n| --- | --- | ---: | ---: | ---: | ---: |"
-    )
+    print("| scene | format | bytes | PSNR | .flz of that PSNR | smaller by |")
+    print("| --- | --- | ---: | ---: | ---: | ---: |")
     for row in rows:
-        size = row.get("flz")
+        size, name = row.get("flz"), Path(row["scene"]).name
         beside = f"{size:,.0f} | {1 - size / row['bytes']:.0%}" if size else "– | –"
-        print(
-            f"| {Path(row['scene']).name} | {row['format']} | {row['bytes']:,} | {row['psnr']:.2f} dB | {beside} |"
-        )
+        print(f"| {name} | {row['format']} | {row['bytes']:,} | {row['psnr']:.2f} dB | {beside} |")
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
 

@@ -96,7 +96,7 @@ def compress(
     data, point = found[quality]
     if point.bytes > target * 1.05:
         raise InputError(
-            f"{point.bytes / 1e6:.3f} MB is the least that can be made of this scene, not {target / 1e6:.3f}: "
+            f"{point.bytes / 1e6:.3f} MB is the least for this scene, not {target / 1e6:.3f} MB: "
             "set a larger --target-mb, or thin it out with 'firstlight convert --keep'."
         )
     return Compressed(data, point, sorted((p for _, p in found.values()), key=lambda p: p.bytes))
