@@ -27,7 +27,19 @@ from firstlight.scene import Gaussians
 from tests.files.test_ply import refusal
 from tests.scenes import random_gaussians
 
-ENDINGS = [".compressed.ply", ".ply", ".spz", "4.spz", ".sog", ".glb", ".npz", ".csv", ".splat", ".ksplat"]
+ENDINGS = [
+    ".compressed.ply",
+    ".ply",
+    ".spz",
+    "4.spz",
+    ".flz",
+    ".sog",
+    ".glb",
+    ".npz",
+    ".csv",
+    ".splat",
+    ".ksplat",
+]
 
 
 def whole(folder: Path, ending: str, count: int = 40) -> bytes:
@@ -96,7 +108,7 @@ def test_damaged_files_raise_only_input_errors(tmp_path: Path, ending: str, data
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=300), ending=st.sampled_from([f.ending for f in FORMATS]),
        start=st.sampled_from([b"", b"NGSP\x03\0\0\0", b"\x1f\x8b", b"PK\x03\x04", b"glTF\x02\0\0\0", b"{",
-                              b"\0\x01\0\0", b"NGSP\x04\0\0\0"]))  # fmt: skip
+                              b"\0\x01\0\0", b"NGSP\x04\0\0\0", b"FLZ\x01"]))  # fmt: skip
 def test_noise_raises_only_input_errors(tmp_path: Path, content: bytes, ending: str, start: bytes) -> None:
     path = tmp_path / (ending if ending == "meta.json" else f"noise{ending}")
     path.write_bytes(start + content)

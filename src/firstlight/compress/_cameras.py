@@ -45,14 +45,14 @@ def _cameras(rows: list[dict[str, Any]]) -> Cameras | None:
 
 
 def cameras_around(gaussians: Gaussians, count: int, max_size: int) -> Cameras:
-    """``count`` on a ring around the middle of a scene whose y is down, two heights in turn.
+    """``count`` on a ring around the middle of a scene whose y is down, two at a height in turn.
 
     Far enough to see nine tenths of it; right for an object, a makeshift for rooms and landscapes.
     """
     middle = gaussians.means.median(0).values
     radius = float((gaussians.means - middle).norm(dim=1).quantile(0.9))
     angle = torch.arange(count) / count * 2 * torch.pi
-    height = torch.where(torch.arange(count) % 2 == 0, -0.1, -0.5)
+    height = torch.where(torch.arange(count) % 4 < 2, -0.1, -0.5)
     outwards = torch.nn.functional.normalize(torch.stack([angle.cos(), height, angle.sin()], 1), dim=1)
     forward = -outwards
     right = torch.nn.functional.normalize(

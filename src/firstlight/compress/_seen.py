@@ -17,6 +17,9 @@ from firstlight.scene import Cameras, Gaussians
 CLASSES = 16  # of what an .flz file tells apart
 # Steps beside what equal shares of the error would give: shapes err coherently over many pixels.
 _SHAPE = 0.7
+# Octaves below what is usual for its size that a Gaussian is taken to be seen, though these cameras saw less:
+# others see past what hid it.
+UNSEEN = 1.0
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ def measure_sensitivity(
     """
     squares = _mean_squares(gaussians, cameras, probes, seed, progress or Silent())
     with torch.no_grad():
-        return _in_octaves(gaussians, squares)
+        return _in_octaves(gaussians, squares, cameras)
 
 
 def _mean_squares(
@@ -65,12 +68,12 @@ def _mean_squares(
     return {name: total / (probes * pixels) for name, total in squares.items()}
 
 
-def _in_octaves(gaussians: Gaussians, squares: dict[str, Tensor]) -> Sensitivity:
+def _in_octaves(gaussians: Gaussians, squares: dict[str, Tensor], cameras: Cameras) -> Sensitivity:
     scales = gaussians.scales.double().sort(1, descending=True).values
     opacity = gaussians.opacities.double()
     uneven = (scales[:, 0] / scales[:, 2]).log2().div(2).clamp(0, 3 / math.log(2))
-    by_colour = squares["sh"][:, 0].mean(1).double()
-    colour = _octaves(by_colour)
+    colour = _octaves(squares["sh"][:, 0].mean(1))
+    colour = torch.maximum(colour, _expected(gaussians, colour, cameras) - UNSEEN)
     floor = colour.max() - CLASSES + 1
     # Of a quaternion's numbers, of log-scales, of centres in middle standard deviations, of arcsin √opacity.
     by_logit = squares["logit_opacities"].double()
@@ -89,12 +92,20 @@ def _in_octaves(gaussians: Gaussians, squares: dict[str, Tensor]) -> Sensitivity
     steps["turn"] *= _SHAPE
     # A pixel is linear in the opacity of one Gaussian: a step down to nothing is that far along its slope.
     # Where it is nearly opaque the slope of the logit vanishes; its colour then says what is missing.
-    gone = torch.maximum(by_logit / (1 - opacity).clamp(min=1e-2).square(), 0.3 * by_colour)
+    gone = torch.maximum(by_logit / (1 - opacity).clamp(min=1e-2).square(), 0.3 * 4**colour)
     return Sensitivity(
         Seen((colour - floor).numpy(), (together - floor).numpy()),
         FlzSteps(colour=least, harmonics=least, **steps),
         _octaves(gone) - colour.max(),
     )
+
+
+def _expected(gaussians: Gaussians, colour: Tensor, cameras: Cameras) -> Tensor:
+    """Octaves [N] that a Gaussian of such a size, opacity and distance has where nothing hides it."""
+    away = (gaussians.means - cameras.centers.mean(0)).norm(dim=1).clamp(min=1e-6)
+    expected = gaussians.importance.double().clamp(min=1e-30).log2() / 2 - away.log2()
+    seen = colour > colour.max() - CLASSES
+    return expected + (colour - expected)[seen].median()
 
 
 def _octaves(squares: Tensor) -> Tensor:
