@@ -35,7 +35,7 @@ def cameras() -> Cameras:
 
 def test_random_signs_measure_what_finite_differences_do(cameras: Cameras) -> None:
     scene = random_gaussians(6, 0)
-    probed = _mean_squares(scene, cameras.select([0, 1]), 200, 0, Silent())["sh"]
+    probed = _mean_squares(scene, cameras.select([0, 1]), 100, 0, Silent())["sh"]
     step = 1e-2
     for i in range(len(scene)):
         squares = 0.0

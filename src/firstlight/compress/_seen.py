@@ -102,10 +102,11 @@ def _in_octaves(gaussians: Gaussians, squares: dict[str, Tensor], cameras: Camer
 
 def _expected(gaussians: Gaussians, colour: Tensor, cameras: Cameras) -> Tensor:
     """Octaves [N] that a Gaussian of such a size, opacity and distance has where nothing hides it."""
-    away = (gaussians.means - cameras.centers.mean(0)).norm(dim=1).clamp(min=1e-6)
+    away: Tensor = (gaussians.means - cameras.centers.mean(0)).norm(dim=1).clamp(min=1e-6)
     expected = gaussians.importance.double().clamp(min=1e-30).log2() / 2 - away.log2()
     seen = colour > colour.max() - CLASSES
-    return expected + (colour - expected)[seen].median()
+    usual: Tensor = expected + (colour - expected)[seen].median()
+    return usual
 
 
 def _octaves(squares: Tensor) -> Tensor:
