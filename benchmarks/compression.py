@@ -39,7 +39,7 @@ def measure(path: Path, count: int, max_size: int) -> list[dict[str, Any]]:
         data, _ = encode_at(scene, sensitivity, quality)
         return len(data), psnr(pictures(decode_flz(data, path), compared), original)
 
-    curve = [(quality, *flz(quality)) for quality in (6.0, 7.5, 9.0, 10.5, 12.0)]
+    curve = [(quality, *flz(quality)) for quality in (5.0, 6.0, 7.5, 9.0, 10.5)]
     rows: list[dict[str, Any]] = [
         {
             "scene": str(path),

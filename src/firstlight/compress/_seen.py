@@ -20,6 +20,9 @@ _SHAPE = 0.7
 # Octaves below what is usual for its size that a Gaussian is taken to be seen, though these cameras saw less:
 # others see past what hid it.
 UNSEEN = 1.0
+# And the lowest class in use: of what these cameras hardly saw. On a scene of 40,000, 7 for 0 cost 1 % of the
+# bytes and gave other cameras 0.7 dB at 0.5 MB and 7 dB at 0.7 MB.
+LEAST = 8
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def _in_octaves(gaussians: Gaussians, squares: dict[str, Tensor], cameras: Camer
     # Where it is nearly opaque the slope of the logit vanishes; its colour then says what is missing.
     gone = torch.maximum(by_logit / (1 - opacity).clamp(min=1e-2).square(), 0.3 * 4**colour)
     return Sensitivity(
-        Seen((colour - floor).numpy(), (together - floor).numpy()),
+        Seen((colour - floor).clamp(min=LEAST).numpy(), (together - floor).clamp(min=LEAST).numpy()),
         FlzSteps(colour=least, harmonics=least, **steps),
         _octaves(gone) - colour.max(),
     )
@@ -102,8 +105,8 @@ def _in_octaves(gaussians: Gaussians, squares: dict[str, Tensor], cameras: Camer
 
 def _expected(gaussians: Gaussians, colour: Tensor, cameras: Cameras) -> Tensor:
     """Octaves [N] that a Gaussian of such a size, opacity and distance has where nothing hides it."""
-    away: Tensor = (gaussians.means - cameras.centers.mean(0)).norm(dim=1).clamp(min=1e-6)
-    expected = gaussians.importance.double().clamp(min=1e-30).log2() / 2 - away.log2()
+    nearness = torch.cdist(gaussians.means, cameras.centers).clamp(min=1e-6).pow(-2).mean(1)
+    expected = _octaves(gaussians.importance * nearness)
     seen = colour > colour.max() - CLASSES
     usual: Tensor = expected + (colour - expected)[seen].median()
     return usual

@@ -31,7 +31,7 @@ HEADER = struct.Struct("<3sBIBBH")  # magic, version, count, degree, bits of the
 MAX_BITS = 20
 
 # Steps are no coarser than this, however little is seen: beyond it errors no longer grow with the steps.
-COARSEST_SIZE, COARSEST_TURN, COARSEST_OPACITY, COARSEST_COLOUR = 0.7, 0.3, 0.4, 1.0
+COARSEST_SIZE, COARSEST_TURN, COARSEST_OPACITY, COARSEST_COLOUR = 0.25, 0.15, 0.15, 0.5
 # Harmonics' axes whose weighted variance is less than this share of a step's square are left out.
 WORTH = 0.05
 # Colours as brightness and two differences, lengths kept.
