@@ -73,15 +73,16 @@ def path_poses() -> np.ndarray:
 
 
 class Tracer:
-    """Mitsuba, its scene, and the two questions asked of it."""
+    """Mitsuba, its scene (the still life, or one of its objects), and the two questions asked of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, thing: str | None = None) -> None:
         import mitsuba as mi
 
         mi.set_variant("llvm_ad_rgb")
+        from demo_scene.objects import build_object
         from demo_scene.scene import build
 
-        self.mi, self.scene = mi, build()
+        self.mi, self.scene = mi, build() if thing is None else build_object(thing)
 
     def radiance(self, viewmat: np.ndarray, seed: int) -> np.ndarray:
         """One pass [H, W, 9]: radiance, albedo and shading normal."""

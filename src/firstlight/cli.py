@@ -403,6 +403,61 @@ def recipes() -> int:
     return 0
 
 
+@app.command(name="pose-object")
+def pose_object(
+    run: Annotated[Positional[Path], arg(metavar="RUN")],
+    photo: Annotated[Positional[Path], arg(metavar="PHOTO")],
+    focal: float | None = None,
+    refine: bool = True,
+    json_file: Annotated[Path | None, arg(name="json")] = None,
+) -> int:
+    """Find the object of a run in a new photo, and say how it lies before the camera.
+
+    Args:
+        run: Run folder of the object, made with --recipe sgpose.
+        photo: Picture with the object in it; what is transparent is not looked at.
+        focal: Of the photo, in pixels. By default the lens of the run's photos, or what EXIF says.
+        refine: Also by the picture as a whole, not by matched points alone.
+        json_file: Also write the pose there.
+    """
+    from firstlight import pipeline
+    from firstlight.files import atomic_write
+
+    found = pipeline.pose_object(run, photo, focal=focal, refine=refine, progress=Terminal())
+    about = {
+        "viewmat": found.viewmat.tolist(),
+        "viewmat_matched": found.matched.tolist(),
+        "inliers": found.inliers,
+        "matches": found.matches,
+    }
+    if json_file is not None:
+        with atomic_write(json_file) as temporary:
+            temporary.write_text(json.dumps(about, indent=1) + "\n")
+    print("object to camera (x right, y down, z forward; scene units):")
+    for row in found.viewmat.tolist():
+        print("  " + "  ".join(f"{value: .6f}" for value in row))
+    print(f"{found.inliers} of {found.matches} matched points agree")
+    return 0
+
+
+@app.command
+def claims(names: Annotated[Positional[tuple[str, ...]], arg(metavar="[NAME …]")] = ()) -> int:
+    """Measure again what papers claim, and write docs/claims.md; needs a checkout of firstlight.
+
+    Args:
+        names: Of scripts in claims/; all by default.
+    """
+    root = Path(__file__).resolve().parents[2]
+    if not (root / "claims" / "runner.py").is_file():
+        raise InputError(
+            "The claims are not installed with firstlight: run this in a checkout of its source."
+        )
+    sys.path.insert(0, str(root))
+    from claims.runner import run_claims
+
+    return 0 if run_claims(names) else 1
+
+
 @app.command
 def doctor() -> int:
     """Say what this computer offers, and what is missing."""

@@ -8,12 +8,13 @@ from pathlib import Path
 from firstlight.capture._colmap_project import find_models, read_colmap
 from firstlight.capture._demo import load_demo
 from firstlight.capture._folder import find_photos, read_folder
+from firstlight.capture._photos import Source, look_through
 from firstlight.capture._picture import PHOTO_ENDINGS
 from firstlight.capture._transforms import read_blender, read_transforms
 from firstlight.capture._video import VIDEO_ENDINGS, read_video
 from firstlight.errors import InputError
 from firstlight.progress import Progress, Silent
-from firstlight.scene import Capture
+from firstlight.scene import Capture, Photo
 
 MAX_VIDEO_FRAMES = 100
 _BLENDER = ("transforms_train.json", "transforms_test.json", "transforms_val.json")
@@ -101,3 +102,16 @@ _LAYOUTS: tuple[tuple[Callable[[Path], bool], Callable[[Path, Progress], Capture
     (_is_nerfstudio, _read_nerfstudio),
     (_is_blender, read_blender),
 )
+
+
+def load_photo(path: str | Path) -> Photo:
+    """One photo alone; InputError when it cannot be used, with the reason."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file. Give a photo.")
+    if path.suffix.lower() not in PHOTO_ENDINGS:
+        raise InputError(f"{path}: not a photo (expected one of {', '.join(sorted(PHOTO_ENDINGS))}).")
+    seen, aside = look_through([Source(path.name, path)], Silent())
+    if aside:
+        raise InputError(f"{path}: {aside[0].reason}.")
+    return seen[0].photo

@@ -6,6 +6,8 @@ from firstlight.fitting.loop import Fit as Fit
 from firstlight.fitting.loop import Fitted as Fitted
 from firstlight.fitting.loop import fit_gaussians as fit_gaussians
 from firstlight.fitting.memory import peak_memory_mb as peak_memory_mb
+from firstlight.fitting.outlines import Outlined as Outlined
+from firstlight.fitting.outlines import Silhouette as Silhouette
 from firstlight.fitting.recipe import Rates as Rates
 from firstlight.fitting.recipe import Recipe as Recipe
 from firstlight.fitting.terms import DepthTeacher as DepthTeacher
@@ -15,3 +17,4 @@ from firstlight.fitting.terms import ScalePenalty as ScalePenalty
 from firstlight.fitting.terms import SurfaceAlignment as SurfaceAlignment
 from firstlight.fitting.terms import Term as Term
 from firstlight.fitting.terms import View as View
+from firstlight.fitting.warped_views import WarpedViews as WarpedViews

@@ -4,6 +4,7 @@ from firstlight.pipeline.machine import cores as cores
 from firstlight.pipeline.machine import machine as machine
 from firstlight.pipeline.machine import package_version as package_version
 from firstlight.pipeline.machine import versions as versions
+from firstlight.pipeline.objects import pose_object as pose_object
 from firstlight.pipeline.run_folder import Run as Run
 from firstlight.pipeline.run_folder import new_folder as new_folder
 from firstlight.pipeline.stages import Options as Options

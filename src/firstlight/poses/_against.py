@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
-import pycolmap
 import torch
 from scipy.spatial import cKDTree
 
@@ -18,6 +16,7 @@ from firstlight.poses._features import Features, extract_all
 from firstlight.poses._lens import Floats
 from firstlight.poses._placed import Placed, Verdict
 from firstlight.poses._sift import Sift
+from firstlight.poses._resection import resect
 from firstlight.poses._undistort import lenses_of
 from firstlight.progress import Progress, Silent
 from firstlight.scene import Cameras, Photo, Points, SetAside
@@ -104,15 +103,15 @@ def _find(
         reason = features.trouble or "shares nothing with the photos that the scene is made from"
         return Verdict(photo.name, False, reason)
     pixels, xyz = _correspondences(features, matches, known)
-    pose = _pnp(pixels, xyz, _scaled(cameras, partner, photo), seed)
+    pose = resect(pixels, xyz, _scaled(cameras, partner, photo), fewest=_ENOUGH, seed=seed)
     if pose is None:
         viewmat = cameras.viewmats[partner].double().numpy()
         reason = f"not placed by points; starts from the camera of {name}, with which it shares most"
         return _Found(viewmat, partner, Verdict(photo.name, True, reason, matches=shared, partner=name))
-    viewmat, inliers = pose
+    inliers = int(pose.inliers.sum())
     reason = f"placed by {inliers} points of the other photos, without changing these"
     verdict = Verdict(photo.name, True, reason, observations=inliers, matches=shared, partner=name)
-    return _Found(viewmat, partner, verdict)
+    return _Found(pose.viewmat, partner, verdict)
 
 
 def _correspondences(
@@ -125,27 +124,6 @@ def _correspondences(
         pixels.append(features.xy[rows[here, 0]].astype(np.float64))
         points.append(one.xyz[there])
     return np.concatenate(pixels), np.concatenate(points)
-
-
-def _pnp(pixels: Floats, xyz: Floats, camera: Cameras, seed: int) -> tuple[Floats, int] | None:
-    if len(pixels) < _ENOUGH:
-        return None
-    K = camera.Ks[0].double().numpy()
-    bent = np.zeros(8) if camera.distortion is None else camera.distortion[0].double().numpy()
-    straight = cv2.undistortPoints(pixels[:, None], K, bent, P=K)[:, 0]
-    pinhole = pycolmap.Camera(
-        model="PINHOLE",
-        width=int(camera.width[0]),
-        height=int(camera.height[0]),
-        params=[K[0, 0], K[1, 1], K[0, 2], K[1, 2]],
-    )
-    options = pycolmap.AbsolutePoseEstimationOptions()
-    options.ransac.max_error = 4.0
-    options.ransac.random_seed = seed
-    answer = pycolmap.estimate_and_refine_absolute_pose(straight, xyz, pinhole, options)
-    if answer is None or int(answer["inlier_mask"].sum()) < _ENOUGH:
-        return None
-    return np.vstack([answer["cam_from_world"].matrix(), [0, 0, 0, 1]]), int(answer["inlier_mask"].sum())
 
 
 def _scaled(cameras: Cameras, index: int, photo: Photo) -> Cameras:

@@ -17,6 +17,7 @@ from firstlight.recipes import (
     mcmc,
     nerf_distill,
     random,
+    sgpose,
     taming,
     turbo_gs,
     vanilla,
@@ -40,6 +41,7 @@ RECIPES: dict[str, Recipe] = {
         nerf_distill,
         gdgs,
         gp_gs,
+        sgpose,
     )
 }
 

@@ -43,7 +43,7 @@ class RandomBox:
         if self.radius is not None:
             xyz = _in_cube(cameras, self.count, self.radius, generator)
         else:
-            xyz = _along_pixels(cameras, CANDIDATES * self.count, generator)
+            xyz = along_pixels(cameras, CANDIDATES * self.count, generator)
             views = _views(xyz, cameras)
             # Where the background is known, what is seen by all is the object. Elsewhere, two are enough.
             wanted = views if capture.background is not None else views.clamp(max=2)
@@ -84,7 +84,7 @@ def _in_cube(cameras: Cameras, count: int, radius: float, generator: torch.Gener
     return centers.mean(0) + radius * _radius(centers) * (2 * drawn - 1)
 
 
-def _along_pixels(cameras: Cameras, count: int, generator: torch.Generator) -> Tensor:
+def along_pixels(cameras: Cameras, count: int, generator: torch.Generator) -> Tensor:
     """Points [count, 3] on rays of random pixels."""
     photo = torch.randint(len(cameras), (count,), generator=generator)
     across, down, deep = torch.rand(3, count, dtype=torch.float64, generator=generator)
@@ -96,7 +96,7 @@ def _along_pixels(cameras: Cameras, count: int, generator: torch.Generator) -> T
     return cameras.centers.double()[photo] + xyz
 
 
-def _pixels(xyz: Tensor, cameras: Cameras, index: int) -> tuple[Tensor, Tensor]:
+def pixels_of(xyz: Tensor, cameras: Cameras, index: int) -> tuple[Tensor, Tensor]:
     """Column and row [P, 2] of points in one photo, and the mask [P] of those inside it."""
     viewmat, K = cameras.viewmats[index].double(), cameras.Ks[index].double()
     local = xyz @ viewmat[:3, :3].T + viewmat[:3, 3]
@@ -110,7 +110,7 @@ def _views(xyz: Tensor, cameras: Cameras) -> Tensor:
     """How many photos have each point in their picture: [P]."""
     views = torch.zeros(len(xyz), dtype=torch.long)
     for index in range(len(cameras)):
-        views += _pixels(xyz, cameras, index)[1]
+        views += pixels_of(xyz, cameras, index)[1]
     return views
 
 
@@ -119,7 +119,7 @@ def _colours(xyz: Tensor, capture: Capture, cameras: Cameras) -> Tensor:
     total, seen = torch.zeros(len(xyz), 3), torch.zeros(len(xyz))
     step = -(-len(cameras) // COLOURED_BY)
     for index in range(0, len(cameras), step):
-        place, inside = _pixels(xyz, cameras, index)
+        place, inside = pixels_of(xyz, cameras, index)
         picture = capture.photos[index].decode()
         column, row = place[inside].long().unbind(-1)
         total[inside] += torch.from_numpy(picture.rgb[row.numpy(), column.numpy()].astype(np.float32)) / 255
