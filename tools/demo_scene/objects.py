@@ -14,7 +14,7 @@ _PARTS = {"books": _books, "bowl": _bowl}
 
 
 def build_object(name: str, seed: int = 7) -> Any:
-    """The Mitsuba scene of one object in the still life's light: three books and a mug, or a bowl of fruit."""
+    """The Mitsuba scene of one object in the still life's light: books with a mug, or a bowl of fruit."""
     still = Still(seed)
     _PARTS[name](still)
     _lights(still)

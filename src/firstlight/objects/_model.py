@@ -1,8 +1,8 @@
 """The 6D pose of an object in a photo, from the object's Gaussians (after SGPose, arXiv 2409.02581).
 
-SGPose trains a network that tells for each pixel which point of the object it shows. Here, keypoints do: those
-of the photo are matched with those of pictures rendered from all sides, whose depth says where on the object
-they are. PnP gives the pose, and the picture as a whole refines it.
+SGPose trains a network that tells for each pixel which point of the object it shows. Here, keypoints do:
+those of the photo are matched with those of pictures rendered from all sides, whose depth says where on the
+object they are. PnP gives the pose, and the picture as a whole refines it.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class ObjectModel:
         return np.concatenate(pixels), np.concatenate(points)
 
     def _refined(self, photo: Photo, camera: Cameras, viewmat: torch.Tensor) -> torch.Tensor:
-        """``viewmat`` after the photometric alignment of what the mask keeps, or of what is rendered there."""
+        """``viewmat`` after photometric alignment of what the mask keeps, or of what is rendered there."""
         placed = replace(camera, viewmats=viewmat[None].float())
         picture = photo.decode()
         if picture.mask is None:

@@ -16,7 +16,7 @@ GOLDEN = math.pi * (3 - math.sqrt(5))
 
 
 def views_around(gaussians: Gaussians, cameras: Cameras, count: int = 60) -> Cameras:
-    """The photos' own ``cameras``, then those of ``count`` even views on a sphere that stand near one of them.
+    """The photos' own ``cameras``, then those of ``count`` even views on a sphere that are near one of them.
 
     The sphere is around the object's middle, as large as the photos' median distance. A view has the lens of
     the first photo, which must be a plain pinhole, and is held upright as the photos are on average.

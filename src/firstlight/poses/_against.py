@@ -15,8 +15,8 @@ from firstlight.errors import InputError
 from firstlight.poses._features import Features, extract_all
 from firstlight.poses._lens import Floats
 from firstlight.poses._placed import Placed, Verdict
-from firstlight.poses._sift import Sift
 from firstlight.poses._resection import resect
+from firstlight.poses._sift import Sift
 from firstlight.poses._undistort import lenses_of
 from firstlight.progress import Progress, Silent
 from firstlight.scene import Cameras, Photo, Points, SetAside

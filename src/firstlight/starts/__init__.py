@@ -7,8 +7,8 @@ from firstlight.starts.dense import InstantStart as InstantStart
 from firstlight.starts.gp import GpStart as GpStart
 from firstlight.starts.guided import GuidedStart as GuidedStart
 from firstlight.starts.igmn import IgmnStart as IgmnStart
-from firstlight.starts.pixelwise import PixelStart as PixelStart
 from firstlight.starts.mask_cuboid import MaskCuboid as MaskCuboid
+from firstlight.starts.pixelwise import PixelStart as PixelStart
 from firstlight.starts.points_or_random import PointsOrRandom as PointsOrRandom
 from firstlight.starts.random_box import RandomBox as RandomBox
 from firstlight.starts.sfm_points import SfmPoints as SfmPoints
