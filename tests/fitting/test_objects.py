@@ -46,6 +46,7 @@ def view_of(gaussians: Gaussians, photo: Tensor, mask: Tensor | None, seed: int 
         1.0,
         torch.Generator().manual_seed(seed),
         lambda camera: seen(gaussians, camera),
+        memory={},
         depth=rendered.depth,
     )
 
