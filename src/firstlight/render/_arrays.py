@@ -16,11 +16,12 @@ NO_FLOATS: Array = np.empty(0, np.float32)
 
 
 def workers() -> int:
-    """How many chunks work is cut into: one a thread, and never more than torch was given.
+    """How many chunks work is cut into: one for each of Numba's threads.
 
-    Results depend on this number and on nothing else about threads.
+    Results depend on this number and on nothing else about threads. Torch's number has no say: it changes
+    within a process, as Numba sets it anew with its first parallel kernel.
     """
-    return int(min(numba.get_num_threads(), torch.get_num_threads()))
+    return int(numba.get_num_threads())
 
 
 def view(tensor: Tensor, *shape: int) -> Array:

@@ -1,5 +1,6 @@
 """The nouns that every room shares."""
 
+from firstlight.scene._vector_maths import settle as _settle_vector_maths
 from firstlight.scene.cameras import CameraModel as CameraModel
 from firstlight.scene.cameras import Cameras as Cameras
 from firstlight.scene.capture import Capture as Capture
@@ -13,3 +14,5 @@ from firstlight.scene.capture import Split as Split
 from firstlight.scene.cloud import Cloud as Cloud
 from firstlight.scene.gaussians import Gaussians as Gaussians
 from firstlight.scene.similarity import Similarity as Similarity
+
+_settle_vector_maths()
