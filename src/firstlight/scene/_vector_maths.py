@@ -6,8 +6,8 @@ import torch
 
 # What torch leaves to MKL's vector functions.
 NAMES = (
-    "acos", "asin", "atan", "cos", "erf", "erfc", "erfinv", "exp", "expm1", "log", "log10", "log1p", "log2", "sin",
-    "sqrt", "tan", "tanh",
+    "acos", "asin", "atan", "cos", "erf", "erfc", "erfinv", "exp", "expm1", "log", "log10", "log1p", "log2",
+    "sin", "sqrt", "tan", "tanh",
 )  # fmt: skip
 
 
