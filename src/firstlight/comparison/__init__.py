@@ -5,3 +5,4 @@ from firstlight.comparison._plan import Plan as Plan
 from firstlight.comparison._plan import Trial as Trial
 from firstlight.comparison._results import Comparison as Comparison
 from firstlight.comparison._results import Row as Row
+from firstlight.comparison._results import Spread as Spread

@@ -99,8 +99,12 @@ def load_plan(folder: Path) -> Plan | None:
     if not path.exists():
         return None
     try:
-        stored: dict[str, Any] = json.loads(path.read_text())
-        lists = {name: tuple(value) for name, value in stored.items() if isinstance(value, list)}
-        return Plan(**{**stored, **lists})
+        return plan_of(json.loads(path.read_text()))
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: is no plan of a comparison ({error}). Choose another --out.") from error
+
+
+def plan_of(stored: dict[str, Any]) -> Plan:
+    """The plan that ``dataclasses.asdict`` and JSON made ``stored`` of."""
+    lists = {name: tuple(value) for name, value in stored.items() if isinstance(value, list)}
+    return Plan(**{**stored, **lists})

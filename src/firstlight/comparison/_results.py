@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import statistics
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
-from firstlight.comparison._plan import Plan, Trial
+from firstlight.comparison._plan import Plan, Trial, plan_of
 from firstlight.comparison._trial import Failure
+from firstlight.errors import InputError
 from firstlight.files.atomic import atomic_write
 from firstlight.pipeline import Run
 
@@ -25,6 +28,11 @@ class Spread:
     mean: float
     low: float
     high: float
+    values: tuple[float, ...] = ()  # of each trial, in the order of the row's
+
+    @classmethod
+    def over(cls, values: Sequence[float]) -> Spread:
+        return cls(statistics.fmean(values), min(values), max(values), tuple(values))
 
     def words(self, digits: int) -> str:
         """'21.30', or '21.30 ± 0.12' where seeds differ by as much as is shown."""
@@ -55,6 +63,19 @@ class Comparison:
     plan: Plan
     rows: list[Row]
     pose_seconds: float  # spent once, for all trials
+
+    @staticmethod
+    def open(folder: str | Path) -> Comparison:
+        """Read ``compare.json``, which may still be growing. InputError when it cannot be read."""
+        path = Path(folder) / RESULTS_FILE
+        try:
+            stored = json.loads(path.read_text())
+            rows = [_row(row) for row in stored["rows"]]
+            return Comparison(path.parent, plan_of(stored["plan"]), rows, float(stored["pose_seconds"]))
+        except FileNotFoundError as error:
+            raise InputError(f"{folder}: holds no comparison (it has no {RESULTS_FILE}).") from error
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(f"{path}: was not written by this version of 'firstlight compare'.") from error
 
     @property
     def page(self) -> Path:
@@ -89,6 +110,15 @@ class Comparison:
                 table.add_row(str(views or "all"), row.recipe, *cells)
             table.add_section()
         return table
+
+
+def _row(stored: dict[str, Any]) -> Row:
+    numbers = {
+        metric: Spread(**{**spread, "values": tuple(spread.get("values", ()))})
+        for metric, spread in stored["numbers"].items()
+    }
+    trials = tuple(Trial(**trial) for trial in stored["trials"])
+    return Row(stored["recipe"], stored["views"], trials, numbers, tuple(stored["failures"]))
 
 
 Column = tuple[str, str, int]  # key, title, digits
@@ -126,6 +156,6 @@ def make_row(recipe: str, views: int | None, outcomes: dict[Trial, Run | Failure
     for metric in METRICS:
         values = [measured[metric] for measured in runs.values() if metric in measured]
         if values and len(values) == len(runs):
-            numbers[metric] = Spread(statistics.fmean(values), min(values), max(values))
+            numbers[metric] = Spread.over(values)
     failures = tuple(outcome.reason for outcome in mine.values() if isinstance(outcome, Failure))
     return Row(recipe, views, tuple(runs), numbers, failures)

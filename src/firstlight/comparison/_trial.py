@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -14,7 +15,7 @@ from firstlight.comparison._plan import Plan, Trial
 from firstlight.errors import InputError
 from firstlight.fitting import Recipe, fit_gaussians
 from firstlight.geometry import densify, get_provider
-from firstlight.pipeline import Run, fit, prepare, resume
+from firstlight.pipeline import Run, fit, new_folder, prepare, resume
 from firstlight.poses import load_placed
 from firstlight.scene import Capture, Split
 from firstlight.starts import RandomBox
@@ -33,7 +34,11 @@ class Failure:
 
 
 def run_trial(plan: Plan, trial: Trial, recipe: Recipe, folder: Path) -> Run | Failure:
-    """Run ``trial`` of the comparison in ``folder``, or go on with it; a finished one is only read."""
+    """Run ``trial`` of the comparison in ``folder``, or go on with it; a finished one is only read.
+
+    One that was made with other settings of the recipe is set aside, beside where it was.
+    """
+    _set_aside_changed(folder / "trials" / trial.folder, recipe, plan)
     done = _finished(folder / "trials" / trial.folder)
     if done is not None:
         return done
@@ -55,6 +60,26 @@ def _finished(folder: Path) -> Run | None:
         return None
     run = Run.open(folder)
     return run if run.complete else None
+
+
+def _set_aside_changed(folder: Path, recipe: Recipe, plan: Plan) -> None:
+    """A recipe's name stands for its settings of today: one table must not mix them with yesterday's."""
+    if not (folder / "run.json").exists():
+        return
+    words = {"name", "summary", "paper", "partial", "needs"}
+    budget = {"steps"} if plan.steps is not None or plan.minutes is not None else set()
+    now = {key: value for key, value in recipe.to_dict().items() if key not in words | budget}
+    if not _agree(Run.open(folder).about.get("recipe"), json.loads(json.dumps(now))):
+        folder.rename(new_folder(folder.with_name(f"{folder.name}-before")))
+
+
+def _agree(then: Any, now: Any) -> bool:
+    """Whether two descriptions say the same, as far as both speak: a version may have added a setting."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        return all(_agree(then[key], now[key]) for key in then.keys() & now.keys())
+    if isinstance(then, list) and isinstance(now, list):
+        return len(then) == len(now) and all(map(_agree, then, now))
+    return bool(then == now)
 
 
 def _work(plan: Plan, trial: Trial, recipe: Recipe, folder: Path) -> None:

@@ -1,0 +1,105 @@
+"""Comparisons of several photo sets: running them unattended, and what their pages share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from firstlight.comparison import Comparison, Plan, Trial, compare
+from firstlight.errors import InputError
+from firstlight.fitting import Recipe
+from firstlight.pipeline import Run
+from firstlight.progress import Terminal
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of Markdown; the first column is words, the others are numbers."""
+    rule = ("---", *("---:" for _ in head[1:]))
+    return [f"| {' | '.join(row)} |" for row in (head, rule, *rows)]
+
+
+def set_name(photos: str) -> str:
+    """What a set is called: its folder's name, and whether only its pictures were looked at."""
+    path = Path(photos)
+    return f"{path.parent.name} (photos alone)" if path.name == "images" else path.name
+
+
+def run_sets(
+    sets: Sequence[str], recipes: Sequence[Recipe], folder: Path, seeds: Sequence[int], **options: Any
+) -> Iterator[dict[str, str]]:
+    """Compare ``recipes`` on each of ``sets``, each in a folder of its own below ``folder``.
+
+    All sets get their first seed before any gets a second. What is finished is only read. After each set
+    this yields why sets could not be compared, by name. options: as for ``firstlight.comparison.compare``.
+    """
+    progress, failed = Terminal(), dict[str, str]()
+    for count in range(1, len(seeds) + 1):
+        for photos in sets:
+            name = set_name(photos)
+            progress.note(f"== {name}, seed {seeds[count - 1]}")
+            out = folder / name.replace(" (photos alone)", "-photos")
+            try:
+                compare(photos, recipes, seeds=seeds[:count], out=out, progress=progress, **options)
+            except InputError as error:  # of this set: the others are not to wait for it
+                failed[name] = without_paths(str(error), photos, out)
+                progress.note(f"{name}: {error}")
+            yield failed
+
+
+def comparisons_below(folder: Path) -> list[Comparison]:
+    """All comparisons in ``folder`` and below, by name of their set; those of the latest change last."""
+    found = sorted(folder.rglob("compare.json"), key=lambda path: path.stat().st_mtime)
+    return sorted((Comparison.open(path.parent) for path in found), key=lambda c: set_name(c.plan.photos))
+
+
+def run_of(comparison: Comparison, trial: Trial) -> Run:
+    return Run.open(comparison.folder / "trials" / trial.folder)
+
+
+def some_run(comparisons: Sequence[Comparison]) -> Run | None:
+    """One finished run, which says what machine and versions there were."""
+    for comparison in reversed(comparisons):
+        for row in comparison.rows:
+            if row.trials:
+                return run_of(comparison, row.trials[-1])
+    return None
+
+
+def machine_line(run: Run) -> str:
+    about, versions = run.about["machine"], run.about["versions"]
+    packages = ", ".join(f"{name} {versions[name]}" for name in ("firstlight", "torch", "numba"))
+    machine = f"{about['cpu']}, {about['cores']} cores, {about['memory_gb']} GB"
+    return f"Machine: {machine}; Python {about['python']}, {packages}."
+
+
+def method_of_cameras(comparison: Comparison) -> str:
+    """Where the cameras came from, in a few words."""
+    path = comparison.folder / "poses.json"
+    if not path.is_file():
+        return "–"
+    method = str(json.loads(path.read_text())["method"])
+    given = method.startswith("cameras from ")
+    return "came with the photos" if given else f"found in {comparison.pose_seconds:.0f} s"
+
+
+def views_of(comparisons: Sequence[Comparison]) -> list[int | None]:
+    """Numbers of training photos, the fewest first, all of them last."""
+    numbers = {row.views for comparison in comparisons for row in comparison.rows}
+    return sorted(numbers, key=lambda views: views or 10**9)
+
+
+def budget(plan: Plan) -> str:
+    """How long each fit of ``plan`` was, in a word."""
+    if plan.minutes is not None:
+        return f"{plan.minutes:g} minutes"
+    return "each recipe's own" if plan.steps is None else f"{plan.steps:,}"
+
+
+def without_paths(reason: str, photos: str, folder: Path) -> str:
+    """An error's words for a page: places of this machine taken out, and nothing that breaks a table."""
+    for place in (folder.resolve(), folder, Path(photos).parent):
+        if str(place) not in (".", "/"):
+            reason = reason.replace(f"{place}/", "").replace(str(place), "its folder")
+    return " ".join(reason.replace("|", "/").split())

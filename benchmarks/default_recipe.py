@@ -1,0 +1,392 @@
+"""What each setting of the default recipe is worth: fit it with one setting changed, and write the page.
+
+    python benchmarks/default_recipe.py PHOTOS … [--views 3 6 0] [--seeds 0 1 2] [--only NAME …] …
+    python benchmarks/default_recipe.py --list
+    python benchmarks/default_recipe.py [--runs DIR] [--note TEXT]
+
+PHOTOS as for ``benchmarks/results.py``. Each set at each number of training photos is one comparison below
+DIR; run it again to go on, or to add sets, seeds and variants. Without PHOTOS it only writes
+``docs/default-recipe.md`` from what there is. A variant is a change of the recipe as it is today: one that
+would change nothing is left out, and fits that were made with other settings are made anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from comparisons import (
+    comparisons_below,
+    machine_line,
+    run_of,
+    run_sets,
+    set_name,
+    some_run,
+    table,
+    views_of,
+)
+
+from firstlight.comparison import Comparison, Row
+from firstlight.density import Fixed, Mcmc, Strategy, Vanilla
+from firstlight.files.atomic import atomic_write
+from firstlight.fitting import (
+    CameraRefinement,
+    OpacityPenalty,
+    Photometric,
+    Rates,
+    Recipe,
+    ScalePenalty,
+    Term,
+)
+from firstlight.recipes import RECIPES, get_recipe
+from firstlight.starts import EdgsStart, InstantStart, PointsOrRandom
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+WORDS = ("name", "summary", "paper", "partial", "needs")
+FEW_GAUSSIANS = 40_000  # for variants of a default that names no count
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The default with one setting changed."""
+
+    name: str
+    origin: str  # of the setting that is tried
+    change: Callable[[Recipe], Recipe]
+
+
+def default(views: int | None) -> Recipe:
+    """The default recipe for that many training photos; None: for many."""
+    return get_recipe("default")
+
+
+def count(recipe: Recipe) -> int:
+    return int(recipe.max_gaussians or getattr(recipe.density, "max_gaussians", FEW_GAUSSIANS))
+
+
+def without_mcmc(recipe: Recipe, density: Strategy) -> Recipe:
+    """Another density control, and no penalties."""
+    return replace(recipe, density=density, losses=_unpenalised(recipe))
+
+
+def _unpenalised(recipe: Recipe) -> tuple[Term, ...]:
+    return tuple(term for term in recipe.losses if not isinstance(term, OpacityPenalty | ScalePenalty))
+
+
+def at_papers_rates(times: float) -> Callable[[Recipe], Recipe]:
+    """Rates of 3DGS times that; opacities' and exposure's rates stay, and MCMC's noise stays as strong."""
+
+    def change(recipe: Recipe) -> Recipe:
+        kept = {"logit_opacities": recipe.rates.logit_opacities, "exposure": recipe.rates.exposure}
+        scaled = {f.name: float(f"{times * getattr(Rates(), f.name):.6g}") for f in fields(Rates)}
+        changed = replace(recipe, rates=Rates(**(scaled | kept)))
+        if isinstance(recipe.density, Mcmc):
+            noise = float(f"{recipe.density.noise * recipe.rates.means / changed.rates.means:.6g}")
+            changed = replace(changed, density=replace(recipe.density, noise=noise))
+        return changed
+
+    return change
+
+
+def with_noise(times: float) -> Callable[[Recipe], Recipe]:
+    def change(recipe: Recipe) -> Recipe:
+        density = recipe.density
+        return (
+            replace(recipe, density=replace(density, noise=times * density.noise))
+            if isinstance(density, Mcmc)
+            else recipe
+        )
+
+    return change
+
+
+def with_mcmc(recipe: Recipe) -> Recipe:
+    if isinstance(recipe.density, Mcmc):
+        return recipe
+    losses = (*_unpenalised(recipe), OpacityPenalty(0.01), ScalePenalty(0.01))
+    noise = 5e5 * Rates().means / recipe.rates.means
+    return replace(recipe, density=Mcmc(max_gaussians=count(recipe), noise=noise), losses=losses)
+
+
+def from_sparse_points(recipe: Recipe) -> Recipe:
+    """Losses that look at measured depth keep their geometry."""
+    return replace(recipe, start=PointsOrRandom(), geometry=recipe.geometry if recipe.sees_depth else None)
+
+
+def from_dense_points(start: InstantStart | EdgsStart) -> Callable[[Recipe], Recipe]:
+    def change(recipe: Recipe) -> Recipe:
+        if isinstance(recipe.start, type(start)):
+            return recipe
+        # No more of them than the default ends with.
+        most = recipe.max_gaussians or count(recipe)
+        return replace(recipe, start=start, geometry=recipe.geometry or "stereo", max_gaussians=most)
+
+    return change
+
+
+def coarse_to_fine(recipe: Recipe) -> Recipe:
+    return recipe if len(recipe.pictures) > 1 else replace(recipe, pictures=((0.0, 0.5), (0.25, 1.0)))
+
+
+MCMC = "3DGS-MCMC (Kheradmand et al. 2024)"
+KERBL = "3DGS (Kerbl et al. 2023)"
+INSTANT = "InstantSplat (Fan et al. 2024)"
+OWN = "firstlight's own trials"
+
+VARIANTS = (
+    Variant("sparse start", KERBL, from_sparse_points),
+    Variant("dense start", INSTANT, from_dense_points(InstantStart())),
+    Variant("triangulated start", "EDGS (Kotovenko et al. 2025)", from_dense_points(EdgsStart())),
+    Variant("vanilla growth", KERBL, lambda r: without_mcmc(r, Vanilla(count(r)))),
+    Variant("mcmc growth", MCMC, with_mcmc),
+    Variant("no growth", INSTANT, lambda r: without_mcmc(r, Fixed())),
+    Variant("no penalties", KERBL, lambda r: without_mcmc(r, r.density)),
+    Variant("no noise", KERBL, with_noise(0.0)),
+    Variant("noise fivefold", OWN, with_noise(5.0)),
+    Variant("half the Gaussians", OWN, lambda r: r.limited(count(r) // 2)),
+    Variant("twice the Gaussians", OWN, lambda r: r.limited(2 * count(r))),
+    *(Variant(f"rates {n}x", f"{KERBL} times {n}", at_papers_rates(n)) for n in (1, 2, 4, 8, 16)),
+    Variant("cameras stay", KERBL, lambda r: replace(r, cameras=None)),
+    Variant("cameras move", INSTANT, lambda r: replace(r, cameras=r.cameras or CameraRefinement())),
+    Variant("no dropout", KERBL, lambda r: replace(r, dropout=0.0)),
+    Variant("dropout", "DropGaussian (Park et al. 2025)", lambda r: replace(r, dropout=r.dropout or 0.2)),
+    Variant("full size at once", KERBL, lambda r: replace(r, pictures=((0.0, 1.0),))),
+    Variant("coarse to fine", OWN, coarse_to_fine),
+    Variant("photometric loss alone", KERBL, lambda r: replace(r, losses=(Photometric(),))),
+    Variant("one colour a Gaussian", INSTANT, lambda r: replace(r, sh_degree=0)),
+    Variant("harmonics of degree 3", KERBL, lambda r: replace(r, sh_degree=3)),
+    Variant("no exposure", KERBL, lambda r: replace(r, exposure=False)),
+    Variant("antialiased", "Mip-Splatting (Yu et al. 2024)", lambda r: replace(r, antialiased=True)),
+    Variant("half the steps", OWN, lambda r: replace(r, steps=r.steps // 2)),
+    Variant("twice the steps", OWN, lambda r: replace(r, steps=2 * r.steps)),
+)  # fmt: skip
+
+
+def variants_of(base: Recipe) -> dict[str, Recipe]:
+    """The base, and by name each variant that differs from it and from those before."""
+    found, seen = {"default": base}, [base]
+    for variant in VARIANTS:
+        changed = variant.change(base)
+        if changed not in seen:
+            seen.append(changed)
+            found[variant.name] = replace(changed, name=variant.name)
+    return found
+
+
+def without_words(described: dict[str, Any]) -> dict[str, Any]:
+    """A recipe's description without what does nothing."""
+    return {key: value for key, value in described.items() if key not in WORDS}
+
+
+def differences(was: Any, now: Any, name: str = "") -> list[str]:
+    """What differs between two descriptions of recipes, in words: 'density.noise 1e+05 → 0'."""
+    if isinstance(was, dict) and isinstance(now, dict) and was.get("part") == now.get("part"):
+        return [
+            words
+            for key in was.keys() | now.keys()
+            for words in differences(was.get(key), now.get(key), f"{name}.{key}".lstrip("."))
+        ]
+    return [] if was == now else [f"{name} {_short(was)} → {_short(now)}"]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return str(value.get("part", "other"))
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_short, value)) + "]"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+    return {None: "none", True: "on", False: "off"}.get(value, str(value))
+
+
+@dataclass(frozen=True)
+class Worth:
+    """One variant beside the default, over sets and seeds."""
+
+    name: str
+    differs: str  # from the default, in words
+    by_set: dict[str, list[float]]  # dB that the default is ahead, seed by seed
+    seconds: list[float]  # that the default takes longer
+
+    @property
+    def psnr(self) -> list[float]:
+        return [value for values in self.by_set.values() for value in values]
+
+
+def worths(comparisons: Sequence[Comparison], views: int | None) -> list[Worth]:
+    """Each variant's losses, the greatest first; pairs are of one set and one seed."""
+    found: dict[tuple[str, str], Worth] = {}
+    for comparison in comparisons:
+        rows = {row.recipe: row for row in comparison.rows if row.views == views and row.numbers}
+        base = rows.pop("default", None)
+        if base is None:
+            continue
+        recipe = described(comparison, base)
+        for row in rows.values():
+            differs = "; ".join(sorted(differences(recipe, described(comparison, row)))) or "nothing"
+            worth = found.setdefault((row.recipe, differs), Worth(row.recipe, differs, {}, []))
+            psnr, seconds = (paired(base, row, metric) for metric in ("psnr", "seconds"))
+            worth.by_set[set_name(comparison.plan.photos)] = psnr
+            worth.seconds.extend(seconds)
+    return sorted((w for w in found.values() if w.psnr), key=lambda w: -fmean(w.psnr))
+
+
+def paired(base: Row, row: Row, metric: str) -> list[float]:
+    """Base minus the other, seed by seed, of the seeds that both have."""
+    mine, other = (
+        dict(zip((trial.seed for trial in each.trials), each.numbers[metric].values, strict=True))
+        for each in (base, row)
+    )
+    return [mine[seed] - other[seed] for seed in mine if seed in other]
+
+
+def described(comparison: Comparison, row: Row) -> dict[str, Any]:
+    """The recipe as it was run, without its words."""
+    return without_words(run_of(comparison, row.trials[0]).about["recipe"])
+
+
+def settings(recipe: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """What of a described recipe is not as in 3DGS: setting, value, and whose it is."""
+    plain = RECIPES["vanilla"].to_dict()
+    rows = []
+    for name, value in recipe.items():
+        parts = value if name == "losses" else [value]
+        rows += [
+            (name, _long(part), _whose(name, part))
+            for part in parts
+            if part != plain.get(name) and part not in (plain["losses"] if name == "losses" else ())
+        ]
+    return rows
+
+
+def _whose(name: str, part: Any) -> str:
+    """The first recipe of a paper that has the same part, or the same value of a plain setting."""
+    for other in RECIPES.values():
+        theirs = other.to_dict()[name]
+        if other.name == "sgpose":  # takes the default's rates
+            continue
+        if other.paper and any(_same(part, one) for one in (theirs if name == "losses" else [theirs])):
+            return other.paper
+    return OWN
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, dict) and isinstance(b, dict) and "part" in a:
+        return bool(a["part"] == b.get("part"))
+    return bool(a == b)
+
+
+def _long(value: Any) -> str:
+    """A value with all that is set in it."""
+    if isinstance(value, dict):
+        inside = ", ".join(f"{key} {_long(one)}" for key, one in value.items() if key != "part")
+        return f"{value['part']} ({inside})" if "part" in value and inside else value.get("part", inside)
+    return _short(value)
+
+
+ABOUT = """# The default recipe, setting by setting
+
+Written by `benchmarks/default_recipe.py` from `firstlight compare`'s runs; not edited by hand. The default is
+fitted as it is and with one setting changed, on the same photos, cameras, held-out photos and seeds. Worth is
+held-out PSNR of the default minus that of the change: above 0 the default's setting is the better one. Mean,
+then the least and the greatest over all pairs of one set and one seed; where that range holds 0, nothing is
+shown. Seconds are what the default takes longer. Changes are the default's value → what was tried."""
+
+
+def write_page(comparisons: Sequence[Comparison], page: Path, note: str) -> None:
+    run = some_run(comparisons)
+    lines = [ABOUT, ""]
+    if run is not None:
+        lines += [machine_line(run), ""]
+    lines += [note, ""] if note else []
+    for views in views_of(comparisons):
+        lines += [f"## {views} training photos" if views else "## All training photos", ""]
+        lines += [*_defaults(comparisons, views), "", *_worths(worths(comparisons, views)), ""]
+    with atomic_write(page) as temporary:
+        temporary.write_text("\n".join(lines), encoding="utf-8")
+
+
+def _defaults(comparisons: Sequence[Comparison], views: int | None) -> list[str]:
+    """The default itself, set by set."""
+    metrics = (
+        ("psnr", 2),
+        ("ssim", 3),
+        ("seconds", 0),
+        ("steps", 0),
+        ("gaussians", 0),
+        ("peak_memory_mb", 0),
+    )
+    rows = [
+        (
+            set_name(comparison.plan.photos),
+            str(comparison.plan.max_size),
+            " ".join(str(trial.seed) for trial in row.trials),
+            *(row.words(metric, digits) for metric, digits in metrics),
+        )
+        for comparison in comparisons
+        for row in comparison.rows
+        if row.recipe == "default" and row.views == views and row.numbers
+    ]
+    head = ("the default on", "pixels", "seeds", "PSNR", "SSIM", "seconds", "steps", "Gaussians", "peak MB")
+    lines = table(head, rows)
+    for row, comparison in ((row, c) for c in comparisons for row in c.rows):
+        if row.recipe == "default" and row.views == views and row.numbers:
+            lines += ["", "What of it is not as in 3DGS, and which paper's recipe has it too:", ""]
+            return lines + table(("setting", "value", "from"), settings(described(comparison, row)))
+    return lines
+
+
+def _worths(found: Sequence[Worth]) -> list[str]:
+    sets = list(dict.fromkeys(name for worth in found for name in worth.by_set))
+    origins = {variant.name: variant.origin for variant in VARIANTS}
+    rows = []
+    for worth in found:
+        by_set = [f"{fmean(worth.by_set[name]):+.2f}" if name in worth.by_set else "–" for name in sets]
+        ends = f"{min(worth.psnr):+.2f} … {max(worth.psnr):+.2f}"
+        numbers = (f"{fmean(worth.psnr):+.2f}", ends, *by_set, f"{fmean(worth.seconds):+.0f}")
+        rows.append((worth.name, worth.differs, origins.get(worth.name, "–"), *numbers))
+    return table(("instead", "change", "what was tried is from", "worth dB", "range", *sets, "s"), rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("photos", nargs="*")
+    parser.add_argument("--views", nargs="+", type=int, default=[3, 6, 0], help="0: all")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="variants to fit; the default always is")
+    parser.add_argument("--steps", type=int, help="of the default; by default its own")
+    parser.add_argument("--max-size", type=int, default=640)
+    parser.add_argument("--runs", type=Path, default=Path("runs/default-recipe"))
+    parser.add_argument("--page", type=Path, default=DOCS / "default-recipe.md")
+    parser.add_argument("--note", default="", help="a sentence about the machine, for the page")
+    parser.add_argument("--list", action="store_true", help="say what the variants would change")
+    options = parser.parse_args()
+
+    for views in options.views:
+        base = default(views or None)
+        base = base if options.steps is None else replace(base, steps=options.steps)
+        variants = variants_of(base)
+        if options.list:
+            print(f"\n{views or 'all'} training photos, default of {base.steps:,} steps")
+            for name, recipe in variants.items():
+                words = "; ".join(sorted(differences(*(without_words(r.to_dict()) for r in (base, recipe)))))
+                print(f"  {name:24} {words}")
+            continue
+        chosen = [r for name, r in variants.items() if not options.only or name in ("default", *options.only)]
+        folder = options.runs / str(views or "all")
+        sizes = {"views": [views or None], "max_size": options.max_size}
+        for _ in run_sets(options.photos, chosen, folder, options.seeds, **sizes):
+            write_page(comparisons_below(options.runs), options.page, options.note)
+    if not options.list:
+        write_page(comparisons_below(options.runs), options.page, options.note)
+        print(options.page)
+
+
+if __name__ == "__main__":
+    main()

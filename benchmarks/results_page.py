@@ -1,0 +1,206 @@
+"""``docs/results.md``, from what ``firstlight compare`` left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from comparisons import (
+    budget,
+    machine_line,
+    method_of_cameras,
+    run_of,
+    set_name,
+    some_run,
+    table,
+    views_of,
+    without_paths,
+)
+from worst_pictures import worst_pictures
+
+from firstlight.comparison import Comparison, Row, Spread
+from firstlight.files.atomic import atomic_write
+from firstlight.recipes import RECIPES
+
+# Means over sets: key, title, digits, whether more is better.
+MEANS = (
+    ("psnr", "mean PSNR", 2, True),
+    ("ssim", "SSIM", 3, True),
+    ("flip", "FLIP", 3, False),
+    ("lpips", "LPIPS", 3, False),
+    ("seconds", "seconds", 0, False),
+    ("gaussians", "Gaussians", 0, False),
+    ("peak_memory_mb", "peak MB", 0, False),
+)
+ABOUT = """# Results
+
+Written by `benchmarks/results.py` from what `firstlight compare` measured; not edited by hand. In one column
+all recipes had the same photos, cameras, held-out photos and seeds. Numbers are over every 8th photo by name,
+held out of training and compared without any colour correction; ± is half the range over seeds. Seconds are
+wall time of all that a recipe does (dense geometry among it) and of measuring, with the kernels compiled and
+the cameras known before. A recipe that has no number for some set has its means in brackets: they are over
+fewer sets and not to be compared. Bold is the best of a column."""
+
+
+def write_page(
+    comparisons: Sequence[Comparison],
+    page: Path,
+    failed: Mapping[str, str],
+    note: str,
+    worst_of: str,
+    show: Sequence[str],
+) -> None:
+    """The whole page; pictures go to ``images/`` beside it."""
+    run = some_run(comparisons)
+    lines = [ABOUT, ""]
+    if run is not None:
+        lines += [machine_line(run), ""]
+    lines += [*([note, ""] if note else []), *_sets(comparisons)]
+    lines += [f"- {name}: not compared: {reason}" for name, reason in failed.items()]
+    for views in views_of(comparisons):
+        lines += ["", f"## {views} training photos" if views else "## All training photos", ""]
+        lines += _Table(comparisons, views).lines()
+    lines += ["", *worst_pictures(comparisons, worst_of, page, show)]
+    with atomic_write(page) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _sets(comparisons: Sequence[Comparison]) -> list[str]:
+    """How each comparison can be had again."""
+    rows, commands = [], list[str]()
+    for comparison in comparisons:
+        plan, name = comparison.plan, set_name(comparison.plan.photos)
+        runs = [run_of(comparison, trial) for row in comparison.rows for trial in row.trials[:1]]
+        most = max(runs, key=lambda run: len(run.about["split"]["train"]), default=None)
+        trained = held = size = "–"
+        if most is not None:
+            trained, held = (str(len(most.about["split"][part])) for part in ("train", "test"))
+            size = "{width}×{height}".format(**most.about["per_photo"][0])
+        seeds = " ".join(map(str, plan.seeds))
+        rows.append((name, trained, held, size, method_of_cameras(comparison), budget(plan), seeds))
+        views = " ".join(str(views or 0) for views in plan.views)
+        length = f" --steps {plan.steps}" if plan.steps else ""
+        length += f" --minutes {plan.minutes:g}" if plan.minutes else ""
+        commands.append(f"--views {views} --seeds {seeds}{length} --max-size {plan.max_size}")
+    same = dict.fromkeys(commands)
+    return [
+        "Each set as by `firstlight compare SET "
+        + (f"{next(iter(same))}`." if len(same) == 1 else "…` with what the table says."),
+        "",
+        *table(("set", "photos to train on", "held out", "size", "cameras", "steps", "seeds"), rows),
+    ]
+
+
+@dataclass(frozen=True)
+class _Mean:
+    """Of one recipe over the sets of a table."""
+
+    numbers: Mapping[str, Spread]
+    whole: bool  # a number for every set
+
+    def words(self, metric: str, digits: int) -> str:
+        if metric not in self.numbers:
+            return "–"
+        said = self.numbers[metric].words(digits)
+        return said if self.whole else f"({said})"
+
+
+class _Table:
+    """Recipes × sets at one number of training photos."""
+
+    def __init__(self, comparisons: Sequence[Comparison], views: int | None) -> None:
+        self.rows: dict[tuple[str, str], Row] = {}  # by recipe and set
+        self.reasons: dict[str, list[str]] = {}  # why something failed → the sets where it did
+        for comparison in comparisons:
+            name = set_name(comparison.plan.photos)
+            for row in comparison.rows:
+                if row.views == views and (row.numbers or row.failures):
+                    self.rows[row.recipe, name] = row
+                    for reason in row.failures:
+                        words = without_paths(reason, comparison.plan.photos, comparison.folder)
+                        self.reasons.setdefault(f"{row.recipe} failed: {words}", []).append(name)
+        self.sets = list(dict.fromkeys(name for _, name in self.rows))
+        self.means = {name: self._mean(name) for name in dict.fromkeys(recipe for recipe, _ in self.rows)}
+
+    def lines(self) -> list[str]:
+        metrics = [m for m in MEANS if any(m[0] in mean.numbers for mean in self.means.values())]
+        ranked = sorted(self.means, key=self._rank)
+        columns = [[self._cell(recipe, name) for recipe in ranked] for name in self.sets]
+        for column, name in zip(columns, self.sets, strict=True):
+            scores = {
+                recipe: self.rows[recipe, name].numbers for recipe in ranked if (recipe, name) in self.rows
+            }
+            _embolden(column, ranked, {k: v["psnr"].mean for k, v in scores.items() if "psnr" in v}, True)
+        for metric, _, digits, more in metrics:
+            column = [self.means[recipe].words(metric, digits) for recipe in ranked]
+            whole = {
+                k: m.numbers[metric].mean for k, m in self.means.items() if m.whole and metric in m.numbers
+            }
+            _embolden(column, ranked, whole, more)
+            columns.append(column)
+        head = ("recipe", *self.sets, *(title for _, title, _, _ in metrics))
+        lines = table(head, list(zip(ranked, *columns, strict=True)))
+        lines += [*self._verdict()]
+        if self.reasons:
+            lines += [
+                "",
+                *(f"- {why} ({', '.join(dict.fromkeys(names))})" for why, names in self.reasons.items()),
+            ]
+        return lines
+
+    def _rank(self, recipe: str) -> tuple[bool, float]:
+        """The best first; after them those that lack a set, and those that have nothing."""
+        mean = self.means[recipe]
+        return not mean.whole, -mean.numbers["psnr"].mean if "psnr" in mean.numbers else 0.0
+
+    def _cell(self, recipe: str, name: str) -> str:
+        row = self.rows.get((recipe, name))
+        if row is None:
+            return "–"
+        if not row.numbers:
+            return "failed"
+        lost = f" ({len(row.failures)} failed)" if row.failures else ""
+        return row.words("psnr", 2) + lost
+
+    def _mean(self, recipe: str) -> _Mean:
+        """Over sets of each seed's numbers; where sets differ in seeds, of their means."""
+        mine = [row for name in self.sets if (row := self.rows.get((recipe, name))) and row.numbers]
+        numbers = {}
+        for metric, *_ in MEANS:
+            spreads = [row.numbers[metric] for row in mine if metric in row.numbers]
+            if not spreads or len(spreads) < len(mine):
+                continue
+            seeds = {tuple(trial.seed for trial in row.trials) for row in mine}
+            by_seed = [spread.values or (spread.mean,) for spread in spreads]
+            if len(seeds) > 1 or len({len(values) for values in by_seed}) > 1:
+                by_seed = [(spread.mean,) for spread in spreads]
+            numbers[metric] = Spread.over([fmean(values) for values in zip(*by_seed, strict=True)])
+        return _Mean(numbers, len(mine) == len(self.sets))
+
+    def _verdict(self) -> list[str]:
+        """The default recipe beside the best of the papers, and beside 3DGS."""
+        whole = {
+            name: mean.numbers for name, mean in self.means.items() if mean.whole and "psnr" in mean.numbers
+        }
+        papers = [name for name in whole if name in RECIPES and name != "default" and RECIPES[name].paper]
+        if "default" not in whole or not papers:
+            return []
+        ours = whole["default"]
+        best = max(papers, key=lambda name: whole[name]["psnr"].mean)
+        ahead = ours["psnr"].mean - whole[best]["psnr"].mean
+        time = ours["seconds"].mean / whole[best]["seconds"].mean
+        said = f"The default: {ahead:+.2f} dB to {best}, the best of the papers' recipes in the mean, "
+        said += f"in {time:.2f} of its time"
+        if "vanilla" in whole:
+            share = ours["gaussians"].mean / whole["vanilla"]["gaussians"].mean
+            said += f"; {share:.0%} of vanilla's Gaussians"
+        return ["", f"{said}."]
+
+
+def _embolden(column: list[str], recipes: Sequence[str], values: Mapping[str, float], more: bool) -> None:
+    """Mark the best of several."""
+    if len(values) > 1:
+        place = recipes.index((max if more else min)(values, key=values.__getitem__))
+        column[place] = f"**{column[place]}**"

@@ -1,0 +1,139 @@
+"""The pages that benchmarks write from comparisons: what they say of whole, partial and failed ones."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from firstlight.comparison import Comparison, Plan, Row, Spread, Trial
+from firstlight.comparison._trial import _set_aside_changed
+from firstlight.errors import InputError
+from firstlight.recipes import get_recipe
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+MACHINE = {"cpu": "abacus", "cores": 2, "memory_gb": 24.0, "python": "3.11"}
+VERSIONS = {"firstlight": "0", "torch": "2", "numba": "0"}
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+
+
+def made(folder: Path, photos: str, psnr: dict[str, tuple[float, ...]]) -> Comparison:
+    """A comparison as ``compare`` would leave it: recipe → PSNR of each seed; none: it failed."""
+    seeds = tuple(range(max(map(len, psnr.values()))))
+    plan = Plan(photos, tuple(psnr), (3,), seeds, steps=30)
+    rows = []
+    for name, values in psnr.items():
+        trials = tuple(Trial(name, 3, seed) for seed in range(len(values)))
+        measured = {"psnr": values, "seconds": [10.0] * len(values), "gaussians": [5.0] * len(values)}
+        numbers = {metric: Spread.over(each) for metric, each in measured.items()} if values else {}
+        failures = () if values else (f"{folder}/trials: a|bug\nin {photos}",)
+        rows.append(Row(name, 3, trials, numbers, failures))
+        for trial, value in zip(trials, values, strict=True):
+            _run(folder / "trials" / trial.folder, name, value)
+    comparison = Comparison(folder, plan, rows, 12.0)
+    plan.save(folder)
+    comparison.save()
+    return comparison
+
+
+def _run(folder: Path, name: str, psnr: float) -> None:
+    (folder / "renders").mkdir(parents=True)
+    for kind, level in (("render", 0), ("photo", 255)):
+        cv2.imwrite(str(folder / "renders" / f"{kind}.png"), np.full((6, 8, 3), level, np.uint8))
+    files = {kind: f"renders/{kind}.png" for kind in ("render", "photo")}
+    photo = {"name": "a.jpg", "width": 8, "height": 6, "psnr": psnr, "held_out": True, "files": files}
+    about = {
+        "options": {}, "machine": MACHINE, "versions": VERSIONS, "split": {"train": ["b"], "test": ["a.jpg"]},
+        "per_photo": [photo], "recipe": get_recipe(name).to_dict() if name != "no noise" else _noiseless(),
+    }  # fmt: skip
+    (folder / "run.json").write_text(json.dumps(about))
+
+
+def _noiseless() -> dict[str, Any]:
+    recipe = get_recipe("default").to_dict()
+    return {**recipe, "density": {**recipe["density"], "noise": 0.0}}
+
+
+def test_a_comparison_is_read_as_it_was_saved(tmp_path: Path) -> None:
+    saved = made(tmp_path / "x", "x", {"vanilla": (20.0, 21.0), "mcmc": ()})
+    assert Comparison.open(tmp_path / "x") == saved
+    with pytest.raises(InputError, match="holds no comparison"):
+        Comparison.open(tmp_path)
+    (tmp_path / "x" / "compare.json").write_text('{"rows": 3}')
+    with pytest.raises(InputError, match=r"compare\.json"):
+        Comparison.open(tmp_path / "x")
+
+
+def test_a_trial_of_other_settings_is_set_aside(tmp_path: Path) -> None:
+    vanilla, plan = get_recipe("vanilla"), Plan("x", ("vanilla",), steps=30)
+    folder = tmp_path / "vanilla-3-0"
+    _run(folder, "vanilla", 20.0)
+    _set_aside_changed(folder, replace(vanilla, summary="new words", steps=7), plan)
+    assert folder.is_dir(), "neither words nor the steps that the plan overrides are settings"
+    _set_aside_changed(folder, replace(vanilla, rates=replace(vanilla.rates, sh=1.0)), plan)
+    assert not folder.exists()
+    assert (tmp_path / "vanilla-3-0-before" / "run.json").exists()
+
+
+def test_results_say_what_is_whole_and_what_failed(tmp_path: Path) -> None:
+    from comparisons import comparisons_below
+    from results_page import write_page
+
+    place = "/secret/place"
+    made(
+        tmp_path / "a", f"{place}/fox", {"default": (21.0, 23.0), "edgs": (20.0, 20.0), "mcmc": (19.0, 19.0)}
+    )
+    made(tmp_path / "b", f"{place}/demo", {"default": (24.0, 24.0), "edgs": (30.0, 30.0), "mcmc": ()})
+    page = tmp_path / "docs" / "results.md"
+    write_page(comparisons_below(tmp_path), page, {"lego": "why"}, "busy", "default", ["demo"])
+    text = page.read_text()
+    line = {row.split(" | ")[0].strip("| "): row for row in text.splitlines() if row.startswith("| ")}
+    assert "| 24.00 | **22.00 ± 1.00** | 23.00 ± 0.50 |" in line["default"]
+    assert "| **30.00** | 20.00 | **25.00** |" in line["edgs"]
+    assert "| failed | 19.00 | (19.00) |" in line["mcmc"]
+    assert "-2.00 dB to edgs" in text and "in 1.00 of its time" in text
+    assert "mcmc failed: trials: a/bug in demo (demo)" in text and "lego: not compared: why" in text
+    assert place not in text and str(tmp_path) not in text and "abacus" in text
+    assert "1. 21.00 dB: fox, 3 training photos, default, a.jpg: not looked at" in text
+    assert not (page.parent / "images" / "worst-1.jpg").exists(), "a photo that must not be published"
+    assert (page.parent / "images" / "worst-2.jpg").exists() and (tmp_path / "worst" / "1.jpg").exists()
+
+    reasons = page.with_name("worst.json")
+    typed = json.loads(reasons.read_text())
+    assert list(typed.values()) == ["", ""]
+    reasons.write_text(json.dumps(dict.fromkeys(typed, "motion blur")))
+    write_page(comparisons_below(tmp_path), page, {}, "", "default", [])
+    assert page.read_text().count("a.jpg: motion blur") == 2
+
+
+def test_worth_of_a_setting_is_paired_by_seed(tmp_path: Path) -> None:
+    from default_recipe import worths, write_page
+
+    one = made(tmp_path / "a", "fox", {"default": (21.0, 23.0), "no noise": (20.0, 24.0)})
+    other = made(tmp_path / "b", "demo", {"default": (22.0,), "no noise": (21.0,)})
+    (worth,) = worths([one, other], 3)
+    assert worth.by_set == {"fox": [1.0, -1.0], "demo": [1.0]} and worth.seconds == [0.0] * 3
+    assert worth.differs == "density.noise 100000 → 0"
+    write_page([one, other], tmp_path / "page.md", "")
+    assert "| +0.33 | -1.00 … +1.00 | +0.00 | +1.00 | +0 |" in (tmp_path / "page.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["default", "instantsplat"])
+def test_variants_differ_and_can_share_a_comparison(name: str) -> None:
+    from default_recipe import differences, variants_of, without_words
+
+    variants = variants_of(get_recipe(name))
+    told = [without_words(recipe.to_dict()) for recipe in variants.values()]
+    assert len(variants) > 10 and all(a != b for i, a in enumerate(told) for b in told[:i])
+    assert all(differences(told[0], other) for other in told[1:])
+    Plan("x", tuple(variants))  # refuses names that would share a folder
+    assert json.loads(json.dumps(asdict(Plan("x", tuple(variants)))))
