@@ -23,7 +23,7 @@ from PIL import Image
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from claims.runner import Row
+from claims.runner import Row, judged
 from firstlight.errors import InputError
 from firstlight.fitting import WarpedViews, fit_gaussians
 from firstlight.objects import ObjectModel
@@ -53,22 +53,22 @@ def claim(steps: int | None = None, queries: int = 20) -> Iterator[Row]:
         yield Row(
             f"{name}: median error within 5° and 5 cm from ten views",
             told(refined),
-            bool((np.median(refined, 0) < (DEGREES, 100 * METRES)).all()),
+            judged([bool((np.median(refined, 0) < (DEGREES, 100 * METRES)).all())]),
         )
         yield Row(
             f"{name}: splats and matching place 10 points more of the photos than classical points and PnP",
             f"{told(refined)}; classical {told(points)}",
-            share(refined) >= share(points) + 0.1,
+            judged([share(refined) >= share(points) + 0.1]),
         )
         yield Row(
             f"{name}: refinement by the picture makes the median angle smaller",
             f"{np.median(refined[:, 0]):.2f}° after, {np.median(matched[:, 0]):.2f}° before",
-            bool(np.median(refined[:, 0]) < np.median(matched[:, 0])),
+            judged([bool(np.median(refined[:, 0]) < np.median(matched[:, 0]))]),
         )
         yield Row(
             f"{name}: consistent depth and warped views place 5 points more of the photos",
             f"{told(refined)}; without {told(without)}",
-            share(refined) >= share(without) + 0.05,
+            judged([share(refined) >= share(without) + 0.05]),
         )
 
 

@@ -441,11 +441,16 @@ def pose_object(
 
 
 @app.command
-def claims(names: Annotated[Positional[tuple[str, ...]], arg(metavar="[NAME …]")] = ()) -> int:
+def claims(
+    names: Annotated[Positional[tuple[str, ...]], arg(metavar="[NAME …]")] = (), all: bool = False
+) -> int:
     """Measure again what papers claim, and write docs/claims.md; needs a checkout of firstlight.
 
+    Without a name it only writes the page, from what has been measured.
+
     Args:
-        names: Of scripts in claims/; all by default.
+        names: Of scripts in claims/ to measure anew.
+        all: Also measure those that have not been measured yet.
     """
     root = Path(__file__).resolve().parents[2]
     if not (root / "claims" / "runner.py").is_file():
@@ -453,9 +458,11 @@ def claims(names: Annotated[Positional[tuple[str, ...]], arg(metavar="[NAME …]
             "The claims are not installed with firstlight: run this in a checkout of its source."
         )
     sys.path.insert(0, str(root))
-    from claims.runner import run_claims
+    from claims.runner import run_claims, unmeasured, write_page
 
-    return 0 if run_claims(names) else 1
+    hold = run_claims([*names, *(name for name in unmeasured() if all and name not in names)])
+    write_page()
+    return 0 if hold else 1
 
 
 @app.command
