@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -98,8 +99,9 @@ def budget(plan: Plan) -> str:
 
 
 def without_paths(reason: str, photos: str, folder: Path) -> str:
-    """An error's words for a page: places of this machine taken out, and nothing that breaks a table."""
+    """An error's words for a page: no places of this machine, no photo's name, no table broken."""
     for place in (folder.resolve(), folder, Path(photos).parent):
         if str(place) not in (".", "/"):
             reason = reason.replace(f"{place}/", "").replace(str(place), "its folder")
+    reason = re.sub(r"^\S+\.\w{3,5}: ", "a photo ", reason)
     return " ".join(reason.replace("|", "/").split())

@@ -383,8 +383,9 @@ def main() -> None:
         sizes = {"views": [views or None], "max_size": options.max_size}
         for _ in run_sets(options.photos, chosen, folder, options.seeds, **sizes):
             write_page(comparisons_below(options.runs), options.page, options.note)
-    if not options.list:
-        write_page(comparisons_below(options.runs), options.page, options.note)
+    found = comparisons_below(options.runs)
+    if found and not options.list:
+        write_page(found, options.page, options.note)
         print(options.page)
 
 

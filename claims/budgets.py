@@ -1,7 +1,7 @@
 """Budgets: ``--max-gaussians`` is met exactly by ``taming``, and passed by no recipe at any step.
 
 Every recipe, with two budgets: 50,000, and one of 2,000 that most of them would pass by themselves. Six
-photos of the demo at 96 pixels (books of ``claims/objects`` for ``sgpose``, which needs outlines), 200
+photos of the demo at 96 pixels (books of ``claims/objects`` for ``sgpose``, which needs outlines), 900
 steps.
 """
 
@@ -19,7 +19,7 @@ from firstlight.scene import Split
 
 BUDGETS = (50_000, 2000)
 
-EFFORT = Effort(size=96, steps=200, sets=("demo",))
+EFFORT = Effort(size=96, steps=900, sets=("demo",))
 
 
 def claim(effort: Effort = EFFORT) -> Iterator[Row]:

@@ -15,7 +15,7 @@ from statistics import fmean
 import numpy as np
 import torch
 
-from claims._bench import Effort, Trials, ahead, benches, expect, for_the_record
+from claims._bench import Effort, Measured, Trials, ahead, benches, expect, for_the_record
 from claims.runner import Row, judged
 from firstlight.mixtures import IncrementalGMM
 from firstlight.starts import IgmnStart, SfmPoints
@@ -40,7 +40,7 @@ def claim(effort: Effort = EFFORT) -> Iterator[Row]:
     )
     trials, sets = Trials("igmn_start", effort), benches(effort, 24)
     igmn = effort.recipe("igmn-start")
-    found: dict[str, dict[str, list]] = {"mixture": {}, "as many points": {}, "all points": {}}  # type: ignore[type-arg]
+    found: dict[str, dict[str, list[Measured]]] = {}
     counts = {}
     for bench in sets:
         seen = bench.capture.select(bench.split.train)
@@ -50,7 +50,7 @@ def claim(effort: Effort = EFFORT) -> Iterator[Row]:
             ("as many points", replace(igmn, start=SfmPoints(max_points=count))),
             ("all points", replace(igmn, start=SfmPoints())),
         ):
-            found[arm][bench.name] = trials.fits(bench, arm, recipe)
+            found.setdefault(arm, {})[bench.name] = trials.fits(bench, arm, recipe)
     yield expect(
         "its start is at least 0.2 dB above as many points drawn at random",
         ahead(found["mixture"], found["as many points"]),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from claims._bench import Effort, Fits, Trials, ahead, benches, expect, for_the_record, told
+from claims._bench import Effort, Measured, Trials, ahead, benches, expect, for_the_record, told
 from claims.runner import Row
 from firstlight.fitting import Photometric
 from firstlight.starts import CloudStart, RandomBox, SfmPoints
@@ -21,8 +21,7 @@ EFFORT = Effort(sets=("demo", "fox"))
 def claim(effort: Effort = EFFORT) -> Iterator[Row]:
     trials, sets = Trials("need_sfm", effort), benches(effort, 24)
     vanilla, distilled = effort.recipe("vanilla"), effort.recipe("nerf-distill")
-    found: dict[str, Fits] = {}
-    by_arm: dict[str, dict[str, list]] = {}  # type: ignore[type-arg]
+    found: dict[str, dict[str, list[Measured]]] = {}
     for bench in sets:
         seen = bench.capture.select(bench.split.train)
         assert seen.points is not None
@@ -37,8 +36,7 @@ def claim(effort: Effort = EFFORT) -> Iterator[Row]:
             "field points and depth": field,
         }
         for arm, recipe in arms.items():
-            by_arm.setdefault(arm, {})[bench.name] = trials.fits(bench, arm, recipe)
-    found.update(by_arm)
+            found.setdefault(arm, {})[bench.name] = trials.fits(bench, arm, recipe)
     yield expect(
         "random points in a large box are at least 0.5 dB above those in a small one",
         ahead(found["large box"], found["small box"]),
