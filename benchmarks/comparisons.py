@@ -15,9 +15,9 @@ from firstlight.pipeline import Run
 from firstlight.progress import Terminal
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of Markdown; the first column is words, the others are numbers."""
-    rule = ("---", *("---:" for _ in head[1:]))
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> list[str]:
+    """Lines of Markdown; the first columns are ``words``, the others are numbers."""
+    rule = ["---"] * words + ["---:"] * (len(head) - words)
     return [f"| {' | '.join(row)} |" for row in (head, rule, *rows)]
 
 

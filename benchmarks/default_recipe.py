@@ -65,7 +65,8 @@ def default(views: int | None) -> Recipe:
 
 
 def count(recipe: Recipe) -> int:
-    return int(recipe.max_gaussians or getattr(recipe.density, "max_gaussians", FEW_GAUSSIANS))
+    of_density: int = getattr(recipe.density, "max_gaussians", FEW_GAUSSIANS)
+    return recipe.max_gaussians or of_density
 
 
 def without_mcmc(recipe: Recipe, density: Strategy) -> Recipe:
@@ -336,7 +337,7 @@ def _defaults(comparisons: Sequence[Comparison], views: int | None) -> list[str]
     for row, comparison in ((row, c) for c in comparisons for row in c.rows):
         if row.recipe == "default" and row.views == views and row.numbers:
             lines += ["", "What of it is not as in 3DGS, and which paper's recipe has it too:", ""]
-            return lines + table(("setting", "value", "from"), settings(described(comparison, row)))
+            return lines + table(("setting", "value", "from"), settings(described(comparison, row)), 3)
     return lines
 
 
@@ -349,7 +350,7 @@ def _worths(found: Sequence[Worth]) -> list[str]:
         ends = f"{min(worth.psnr):+.2f} … {max(worth.psnr):+.2f}"
         numbers = (f"{fmean(worth.psnr):+.2f}", ends, *by_set, f"{fmean(worth.seconds):+.0f}")
         rows.append((worth.name, worth.differs, origins.get(worth.name, "–"), *numbers))
-    return table(("instead", "change", "what was tried is from", "worth dB", "range", *sets, "s"), rows)
+    return table(("instead", "change", "what was tried is from", "worth dB", "range", *sets, "s"), rows, 3)
 
 
 def main() -> None:
@@ -359,7 +360,9 @@ def main() -> None:
     parser.add_argument("photos", nargs="*")
     parser.add_argument("--views", nargs="+", type=int, default=[3, 6, 0], help="0: all")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="variants to fit; the default always is")
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", help="variants to fit, beside those that are begun"
+    )
     parser.add_argument("--steps", type=int, help="of the default; by default its own")
     parser.add_argument("--max-size", type=int, default=640)
     parser.add_argument("--runs", type=Path, default=Path("runs/default-recipe"))
@@ -375,11 +378,13 @@ def main() -> None:
         if options.list:
             print(f"\n{views or 'all'} training photos, default of {base.steps:,} steps")
             for name, recipe in variants.items():
-                words = "; ".join(sorted(differences(*(without_words(r.to_dict()) for r in (base, recipe)))))
-                print(f"  {name:24} {words}")
+                was, is_now = (without_words(one.to_dict()) for one in (base, recipe))
+                print(f"  {name:24} {'; '.join(sorted(differences(was, is_now)))}")
             continue
-        chosen = [r for name, r in variants.items() if not options.only or name in ("default", *options.only)]
         folder = options.runs / str(views or "all")
+        begun = {name for comparison in comparisons_below(folder) for name in comparison.plan.recipes}
+        wanted = begun | {"default", *(options.only or variants)}
+        chosen = [recipe for name, recipe in variants.items() if name in wanted]
         sizes = {"views": [views or None], "max_size": options.max_size}
         for _ in run_sets(options.photos, chosen, folder, options.seeds, **sizes):
             write_page(comparisons_below(options.runs), options.page, options.note)

@@ -89,7 +89,7 @@ def _common(comparisons: Sequence[Comparison]) -> Path:
 
 def _pair(bad: Bad) -> Any:
     """Render and photo side by side, BGR uint8."""
-    pictures = [cv2.imread(str(path)) for path in (bad.render, bad.photo)]
+    pictures: list[Any] = [cv2.imread(str(path)) for path in (bad.render, bad.photo)]
     height, width = pictures[0].shape[:2]
     scale = min(SIDE / max(height, width), 1.0)
     size = (round(scale * width), round(scale * height))

@@ -8,6 +8,7 @@ import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
@@ -40,9 +41,9 @@ class Effort:
     seeds: tuple[int, ...] = (0, 1, 2)
     sets: tuple[str, ...] = ("demo", "fox", "llff-fern")  # those of them that are on this machine
 
-    def recipe(self, name: str, **changes: object) -> Recipe:
+    def recipe(self, name: str) -> Recipe:
         """A recipe at this effort, with at most ``MOST`` Gaussians."""
-        return replace(replace(get_recipe(name), steps=self.steps).limited(MOST), **changes)  # type: ignore[arg-type]
+        return replace(get_recipe(name), steps=self.steps).limited(MOST)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,20 +130,25 @@ class Trials:
                 temporary.write_text(json.dumps(self.kept))
         return self.kept[key]
 
+    def value(self, key: str, measure: Callable[[], float]) -> float:
+        return self.values(key, lambda: [measure()])[0]
+
     def fits(self, bench: Bench, arm: str, recipe: Recipe) -> list[Measured]:
         """One fit with each seed."""
-
-        def one(seed: int) -> Measured:
-            return measured(bench, recipe, seed)[0]
-
         made_of = zlib.crc32(json.dumps(recipe.to_dict(), sort_keys=True).encode())
         key = f"{bench.name}, {len(bench.split.train)} photos, {arm} {made_of:08x}"
-        found = [self.values(f"{key}, seed {s}", lambda s=s: one(s)) for s in self.effort.seeds]  # type: ignore[misc]
+        found = [
+            self.values(f"{key}, seed {s}", partial(_numbers, bench, recipe, s)) for s in self.effort.seeds
+        ]
         return [Measured(a, b, int(c), d) for a, b, c, d in found]
 
     def settled(self) -> None:
         """The next run of this claim is to measure anew."""
         self.path.unlink(missing_ok=True)
+
+
+def _numbers(bench: Bench, recipe: Recipe, seed: int) -> Measured:
+    return measured(bench, recipe, seed)[0]
 
 
 def measured(bench: Bench, recipe: Recipe, seed: int) -> tuple[Measured, Fitted]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from claims._bench import Bench, Effort, Trials, benches
 from claims.runner import Row, judged
@@ -34,9 +35,7 @@ def claim(effort: Effort = EFFORT) -> Iterator[Row]:
             counts[name] = [
                 trials.values(
                     f"{name}, {budget}, seed {seed}",
-                    lambda bench=bench, recipe=recipe, seed=seed: counted(
-                        bench, replace(recipe, steps=effort.steps), seed
-                    ),  # type: ignore[misc]
+                    partial(counted, bench, replace(recipe, steps=effort.steps), seed),
                 )
                 for seed in seeds
             ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from statistics import fmean
 
 import torch
@@ -45,10 +46,10 @@ def claim(effort: Effort = EFFORT) -> Iterator[Row]:
     angles = {
         arm: {
             bench.name: [
-                trials.values(
+                trials.value(
                     f"{bench.name}, angle of {arm}, seed {seed}",
-                    lambda bench=bench, arm=arm, seed=seed: [angle_of(bench, arms[arm], seed)],  # type: ignore[misc]
-                )[0]
+                    partial(angle_of, bench, arms[arm], seed),
+                )
                 for seed in effort.seeds
             ]
             for bench in exact

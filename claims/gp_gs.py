@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -78,7 +79,7 @@ def claim(effort: Effort = EFFORT) -> Iterator[Row]:
         "stereo's depth": replace(full, start=GpStart(process=BackProjection())),
     }
     right = {
-        bench.name: trials.values(f"{bench.name}, errors", lambda bench=bench: errors(bench))  # type: ignore[misc]
+        bench.name: trials.values(f"{bench.name}, errors", partial(errors, bench))
         for bench in sets
         if bench.truth is not None
     }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import fmean
 
 import torch
@@ -77,7 +78,7 @@ def claim(effort: Effort = EFFORT) -> Iterator[Row]:
             kept = [
                 trials.values(
                     f"{bench.name}, {arm}, seed {seed}",
-                    lambda bench=bench, recipe=recipe, seed=seed: shaken(bench, recipe, seed),  # type: ignore[misc]
+                    partial(shaken, bench, recipe, seed),
                 )
                 for seed in effort.seeds
             ]

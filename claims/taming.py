@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -46,7 +47,7 @@ def claim(effort: Effort = EFFORT) -> Iterator[Row]:
     trials, sets = Trials("taming", effort), benches(effort, 24)
     start = SfmPoints(max_points=FIRST)
     full = replace(effort.recipe("taming").limited(BUDGET), start=start)
-    settings = {f.name: getattr(full.density, f.name) for f in fields(full.density)}  # type: ignore[arg-type]
+    settings = {f.name: getattr(full.density, f.name) for f in fields(Taming)}
     arms = {
         "full": full,
         "gradient": replace(full, density=ByGradient(**settings)),
@@ -61,9 +62,7 @@ def claim(effort: Effort = EFFORT) -> Iterator[Row]:
         judged([set(each) == {BUDGET} for each in ends.values()]),
     )
     over = {
-        bench.name: trials.values(
-            f"{bench.name}, over the curve", lambda bench=bench: [over_curve(bench, full)]
-        )[0]  # type: ignore[misc]
+        bench.name: trials.value(f"{bench.name}, over the curve", partial(over_curve, bench, full))
         for bench in sets
     }
     yield Row(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from statistics import median
 
 from claims._bench import Bench, Effort, Trials, ahead, all_fits, benches, expect, for_the_record
@@ -54,9 +55,7 @@ def claim(effort: Effort = EFFORT) -> Iterator[Row]:
     )
     large = benches(replace(effort, size=TIMED_SIZE, sets=effort.sets[:1]), 24)
     shares = {
-        bench.name: trials.values(f"{bench.name}, time of a step", lambda bench=bench: [share(bench, turbo)])[
-            0
-        ]  # type: ignore[misc]
+        bench.name: trials.value(f"{bench.name}, time of a step", partial(share, bench, turbo))
         for bench in large
     }
     yield Row(

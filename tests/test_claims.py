@@ -30,7 +30,7 @@ from firstlight.starts.random_box import viewing_distances
 def fake(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """A claim called 'fake', and one called 'other' that is never measured."""
     module = ModuleType("claims.fake", "A paper (Nobody 1900).")
-    module.claim = lambda: iter([Row("more", "+1", "holds"), Row("for the record", "2", "")])  # type: ignore[attr-defined]
+    module.__dict__["claim"] = lambda: iter([Row("more", "+1", "holds"), Row("for the record", "2", "")])
     monkeypatch.setitem(sys.modules, "claims.fake", module)
     monkeypatch.setattr(runner, "names", lambda: ["fake", "other"])
     return module
@@ -48,7 +48,7 @@ def test_claims_are_kept_and_the_page_is_written_from_there(fake: ModuleType, tm
     write_page(page, measured)
     assert page.read_text() == text
 
-    fake.claim = lambda: iter([Row("more", "-1", "does not hold")])
+    fake.__dict__["claim"] = lambda: iter([Row("more", "-1", "does not hold")])
     assert not run_claims(["fake"], page, measured)
     assert "| more | -1 | does not hold |" in page.read_text()
     with pytest.raises(InputError, match="fake, other"):
