@@ -99,17 +99,23 @@ def test_a_test_set_of_the_data_s_own_is_kept() -> None:
     assert on.split(["001.jpg"]).test == [1]
 
 
-def test_selection_takes_cameras_and_the_points_that_are_seen() -> None:
+def test_selection_takes_cameras_and_the_points_that_two_of_its_photos_see() -> None:
     on = replace(capture(4), points=tracked())
     some = on.select([3, 2])
     assert [p.name for p in some.photos] == ["003.jpg", "002.jpg"]
     assert some.cameras is not None and on.cameras is not None and some.points is not None
     assert torch.equal(some.cameras.viewmats, on.cameras.viewmats[[3, 2]])
-    # Points 1 (photo 2) and 2 (photos 2 and 3) remain; photo 3 is now 0 and photo 2 is 1.
-    assert some.points.xyz[:, 0].tolist() == [3, 6]
+    # Point 2 (photos 2 and 3) remains, point 1 (photo 2) does not; photo 3 is now 0 and photo 2 is 1.
+    assert some.points.xyz[:, 0].tolist() == [6]
     assert sorted(zip(some.points.track_point.tolist(), some.points.track_photo.tolist(), strict=True)) == [
-        (0, 1), (1, 0), (1, 1),
+        (0, 0), (0, 1),
     ]  # fmt: skip
+
+
+def test_a_photo_alone_keeps_the_points_that_it_sees() -> None:
+    points = replace(capture(4), points=tracked()).select([2]).points
+    assert points is not None
+    assert points.xyz[:, 0].tolist() == [3, 6]
 
 
 def test_points_without_tracks_stay_when_photos_go() -> None:

@@ -68,8 +68,10 @@ def _set_aside_changed(folder: Path, recipe: Recipe, plan: Plan) -> None:
         return
     words = {"name", "summary", "paper", "partial", "needs"}
     budget = {"steps"} if plan.steps is not None or plan.minutes is not None else set()
-    now = {key: value for key, value in recipe.to_dict().items() if key not in words | budget}
-    if not _agree(Run.open(folder).about.get("recipe"), json.loads(json.dumps(now))):
+    then = Run.open(folder).about.get("recipe")
+    variants = [one.to_dict() for one in (recipe, recipe.few) if one is not None]  # by how many photos train
+    now = [{key: value for key, value in one.items() if key not in words | budget} for one in variants]
+    if not any(_agree(then, json.loads(json.dumps(one))) for one in now):
         folder.rename(new_folder(folder.with_name(f"{folder.name}-before")))
 
 
@@ -91,11 +93,12 @@ def _work(plan: Plan, trial: Trial, recipe: Recipe, folder: Path) -> None:
         return
     small = prepare(capture, plan.max_size)
     split = small.split(plan.hold_out, trial.views)
+    fitted = recipe.for_photos(len(split.train))
     # Compiles or loads the kernels: no recipe is to pay for that. A start of its own needs no geometry.
-    _seconds(small, split, replace(recipe, start=RandomBox(500)), 2, trial.seed)
+    _seconds(small, split, replace(fitted, start=RandomBox(500)), 2, trial.seed)
     steps = plan.steps
     if plan.minutes is not None:
-        steps = _steps_within(60 * plan.minutes, small, split, recipe, trial.seed)
+        steps = _steps_within(60 * plan.minutes, small, split, fitted, trial.seed)
     options: dict[str, Any] = {"max_size": plan.max_size, "hold_out": plan.hold_out, "seed": trial.seed}
     fit(capture, recipe, out=out, views=trial.views, steps=steps, **options)
 

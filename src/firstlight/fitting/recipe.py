@@ -14,6 +14,7 @@ from firstlight.fitting.terms import Photometric, Term
 from firstlight.scene import Capture, Gaussians
 
 Start = Callable[[Capture, torch.Generator], Gaussians]
+FEW = 12  # photos: up to so many a recipe may have another in its place
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Recipe:
     dropout: float = 0.0  # share of the Gaussians that the last steps leave out; it grows to that from none
     max_gaussians: int | None = None  # also of the start, which is thinned out; None: as the density says
     needs: tuple[str, ...] = ()  # packages beyond firstlight's own
+    few: Recipe | None = None  # in the place of this one where at most FEW photos train
     partial: str = ""  # what of the paper is missing, in a sentence; "": nothing
 
     @property
@@ -77,6 +79,10 @@ class Recipe:
     def limited(self, most: int) -> Recipe:
         """The same with at most ``most`` Gaussians at any time."""
         return replace(self, density=self.density.limited(most), max_gaussians=most)
+
+    def for_photos(self, count: int) -> Recipe:
+        """What is fitted to ``count`` training photos: this recipe, or the one it has for few."""
+        return self.few if self.few is not None and count <= FEW else self
 
     def scale_at(self, fraction: float) -> float:
         """Of the photos, when ``fraction`` of the steps is done: coarse to fine."""

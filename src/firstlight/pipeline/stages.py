@@ -166,7 +166,7 @@ def resume(
         return run
     options = stored_options(run)
     parts = _parts(recipe or options.recipe, options)
-    if parts.to_dict() != json.loads(json.dumps(run.about["recipe"])):
+    if json.loads(json.dumps(run.about["recipe"])) not in _descriptions(parts):
         raise InputError(
             f"{run.folder}: the recipe '{options.recipe}' has changed since this run began. "
             "Start a new run, or use the version of firstlight that began it."
@@ -183,6 +183,7 @@ def evaluate(folder: str | Path, *, progress: Progress | None = None) -> Run:
     )
     source = stages.load()
     capture, split = stages.prepare(stages.place(source), source)
+    stages.settle(len(split.train))
     stages.measure(run.scene, capture, split)
     run.write(timings=before)  # those of the run itself
     return run
@@ -210,7 +211,10 @@ def stored_options(run: Run) -> Options:
 
 
 def _parts(recipe: str | Recipe, options: Options) -> Recipe:
+    """The recipe, and the one it has for few photos, with what the run was asked for."""
     chosen = get_recipe(recipe) if isinstance(recipe, str) else recipe
+    if chosen.few is not None:
+        chosen = replace(chosen, few=_parts(chosen.few, options))
     if options.refine_cameras and chosen.cameras is None:
         chosen = replace(chosen, cameras=CameraRefinement())
     if options.geometry is not None:
@@ -220,6 +224,11 @@ def _parts(recipe: str | Recipe, options: Options) -> Recipe:
     if options.max_gaussians is not None:
         chosen = chosen.limited(options.max_gaussians)
     return chosen if options.steps is None else replace(chosen, steps=options.steps)
+
+
+def _descriptions(recipe: Recipe) -> list[dict[str, Any]]:
+    """How ``run.json`` may describe it: before the photos were counted, or after."""
+    return [one.to_dict() for one in (recipe, recipe.few) if one is not None]
 
 
 class _Stages:
@@ -242,6 +251,7 @@ class _Stages:
             source = self.load()
             placed = self.place(source)
             capture, split = self.prepare(placed, source)
+        self.settle(len(split.train))
         if self.recipe.cameras is not None and any(photo.group for photo in capture.photos):
             raise InputError("Cameras of panoramas cannot be refined. Run without --refine-cameras.")
         capture = self.densify(capture, split)
@@ -276,6 +286,11 @@ class _Stages:
             capture, split = self.prepare(placed, source)
         self.measure(fitted.gaussians, capture, split)
         return self.run
+
+    def settle(self, photos: int) -> None:
+        """Now that it is known how many photos train, so is what is fitted to them."""
+        self.recipe = self.recipe.for_photos(photos)
+        self.run.write(recipe=self.recipe.to_dict(), steps=self.recipe.steps)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:

@@ -155,12 +155,15 @@ class Capture:
         return self.cameras is not None
 
     def select(self, index: Sequence[int]) -> Capture:
-        """The photos at ``index``, with their cameras, and the points that one of them saw or made."""
+        """The photos at ``index``, with their cameras, and the points that they could have found themselves.
+
+        Sparse ones were seen by two of them, or they would tell a fit what only held-out photos show.
+        """
         return replace(
             self,
             photos=[self.photos[i] for i in index],
             cameras=None if self.cameras is None else self.cameras.select(list(index)),
-            points=None if self.points is None else _points_seen_by(self.points, index, len(self.photos)),
+            points=None if self.points is None else _points_found_by(self.points, index, len(self.photos)),
             cloud=None if self.cloud is None else self.cloud.made_by(index, len(self.photos)),
         )
 
@@ -230,14 +233,13 @@ class Capture:
         return {by_name[name] for name in hold_out}
 
 
-def _points_seen_by(points: Points, index: Sequence[int], photos: int) -> Points:
+def _points_found_by(points: Points, index: Sequence[int], photos: int) -> Points:
     if len(points.track_point) == 0:
         return points
     place = torch.full((photos,), -1)
     place[torch.tensor(list(index), dtype=torch.long)] = torch.arange(len(index))
     seen = place[points.track_photo] >= 0
-    keep = torch.zeros(len(points), dtype=torch.bool)
-    keep[points.track_point[seen]] = True
+    keep = torch.bincount(points.track_point[seen], minlength=len(points)) >= min(2, len(index))
     renumbered = replace(
         points, track_point=points.track_point[seen], track_photo=place[points.track_photo[seen]]
     )
