@@ -86,7 +86,7 @@ def claim(effort: Effort = EFFORT) -> Iterator[Row]:
 def angle_of(bench: Bench, recipe: Recipe, seed: int) -> float:
     """Median degrees between thinnest axes and true normals, over training photos."""
     assert bench.truth is not None
-    gaussians = measured(bench, recipe, seed)[1].gaussians
+    gaussians = measured(bench, recipe, seed)[1].gaussians.detach()
     return float(torch.cat([_angles(gaussians, bench.truth, photo) for photo in bench.split.train]).median())
 
 

@@ -24,7 +24,6 @@ from firstlight.scene import Capture
 from firstlight.scene.neighbours import nearest
 from firstlight.starts import GpStart, SfmPoints
 from firstlight.starts.pixelwise import on_rays
-from firstlight.starts.sfm_points import usable
 
 EFFORT = Effort(sets=("demo", "fox"))
 
@@ -107,21 +106,21 @@ def errors(bench: Bench) -> tuple[float, float]:
     """Median distance to the true surface, in metres, of what the process is sure of and of the rest."""
     assert bench.truth is not None
     seen = bench.with_geometry("stereo")[0].select(bench.split.train)
-    assert seen.points is not None
-    assert seen.cameras is not None
-    surface, start = cKDTree(_surface(bench.truth.select(bench.split.train))), GpStart()
-    points = seen.points.select(usable(seen.points, seen.cameras, start.start.max_error))
-    most = int(torch.bincount(points.track_photo).argmax())
-    added = [
-        replace(start, kept=kept)._around(
-            points, most, seen.photos[most], seen.cameras.select([most]), torch.Generator().manual_seed(0)
-        ).xyz
-        for kept in (start.kept, 1.0)
-    ]  # fmt: skip
-    sure = {tuple(row) for row in added[0].tolist()}
-    unsure = np.array([row for row in added[1].tolist() if tuple(row) not in sure])
-    near, far = (float(np.median(surface.query(each)[0])) for each in (added[0].numpy(), unsure))
-    return near, far
+    heard: list[Prediction] = []
+
+    @dataclass(frozen=True)
+    class Listening(GpRegression):
+        def __call__(self, inputs: Tensor, outputs: Tensor, asked: Tensor) -> Prediction:
+            heard.append(super().__call__(inputs, outputs, asked))
+            return heard[-1]
+
+    start = GpStart(photos=1, process=Listening())
+    start(seen, torch.Generator().manual_seed(0))
+    doubt = heard[0].variance[:, 3:].mean(-1)
+    sure = doubt <= doubt.quantile(start.kept)
+    surface = cKDTree(_surface(bench.truth.select(bench.split.train)))
+    away = torch.from_numpy(surface.query(heard[0].mean[:, :3].numpy())[0])
+    return float(away[sure].median()), float(away[~sure].median())
 
 
 def _surface(truth: Capture) -> np.ndarray:
