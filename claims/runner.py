@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -61,7 +62,7 @@ def names() -> list[str]:
 def run_claims(wanted: Sequence[str], page: Path = PAGE, measured: Path = MEASURED) -> bool:
     """Measure the claims ``wanted``, print and keep what came out, and write the page; whether all hold.
 
-    InputError when there is none of such a name.
+    One that raises is told of and left as it was. InputError when there is none of such a name.
     """
     unknown = sorted(set(wanted) - set(names()))
     if unknown:
@@ -69,9 +70,16 @@ def run_claims(wanted: Sequence[str], page: Path = PAGE, measured: Path = MEASUR
     hold = True
     for name in wanted:
         module, began, rows = import_module(f"claims.{name}"), time.perf_counter(), list[Row]()
-        for row in module.claim():
-            print(f"{name}: expected {row.expected}\n  measured {row.measured}: {row.verdict}", flush=True)
-            rows.append(row)
+        try:
+            for row in module.claim():
+                print(
+                    f"{name}: expected {row.expected}\n  measured {row.measured}: {row.verdict}", flush=True
+                )
+                rows.append(row)
+        except Exception:  # a claim with a bug must not keep the others from being measured
+            traceback.print_exc()
+            hold = False
+            continue
         hold = hold and all(row.verdict in ("holds", "") for row in rows)
         _keep(measured / f"{name}.json", module.__doc__ or "", rows, time.perf_counter() - began)
         write_page(page, measured)

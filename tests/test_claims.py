@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -51,6 +52,14 @@ def test_claims_are_kept_and_the_page_is_written_from_there(fake: ModuleType, tm
     fake.__dict__["claim"] = lambda: iter([Row("more", "-1", "does not hold")])
     assert not run_claims(["fake"], page, measured)
     assert "| more | -1 | does not hold |" in page.read_text()
+
+    def broken() -> Iterator[Row]:
+        yield Row("more", "+1", "holds")
+        raise ZeroDivisionError
+
+    fake.__dict__["claim"] = broken
+    assert not run_claims(["fake"], page, measured)
+    assert "| more | -1 | does not hold |" in page.read_text(), "a bug took away what was known"
     with pytest.raises(InputError, match="fake, other"):
         run_claims(["fakes"], page, measured)
 
