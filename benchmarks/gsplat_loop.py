@@ -185,7 +185,7 @@ def held_out_psnr(scene: Gaussians, held_out: Capture) -> float:
 
 def own_loop(recipe: Recipe, capture: Capture, seed: int, order: Tensor) -> Gaussians:
     fit = Fit(capture, recipe, list(range(len(capture))), seed)
-    fit.begin(capture)
+    fit.begin()
     fit.order = order  # instead of its own; it draws a new one only at the end of one
     while fit.done < recipe.steps:
         fit.step()

@@ -38,7 +38,7 @@ def main() -> None:
     )
     capture = prepare(load(options.photos), options.max_size)
     fit = Fit(capture, recipe, capture.split("none").train, seed=0)
-    fit.begin(capture)
+    fit.begin()
     for _ in range(len(capture)):
         fit.step()
     fitted = peak_memory_mb()

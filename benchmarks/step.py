@@ -49,7 +49,7 @@ def main() -> None:
     )
     split = capture.split()
     fit = Fit(capture, recipe, split.train, options.seed)
-    fit.begin(capture.select(split.train))
+    fit.begin()
     for _ in range(20 + len(split.train)):  # compile, and decode every photo once
         fit.step()
     times = []

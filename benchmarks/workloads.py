@@ -130,5 +130,5 @@ def training(count: int, width: int, height: int) -> Callable[[], Any]:
         sh_every=0.0,
     )
     fit = Fit(capture, recipe, [0], seed=0)
-    fit.begin(capture)
+    fit.begin()
     return fit.step

@@ -123,7 +123,7 @@ def test_goes_on_from_a_saved_state_bit_for_bit() -> None:
     train = list(range(len(capture)))
     unbroken, broken = Fit(capture, recipe, train, 0), Fit(capture, recipe, train, 0)
     for fit in (unbroken, broken):
-        fit.begin(capture)
+        fit.begin()
     for _ in range(12):
         unbroken.step()
     for _ in range(5):
@@ -160,7 +160,7 @@ def test_refinement_takes_back_what_cameras_were_moved_by() -> None:
     for refinement in (None, CameraRefinement(rotation=6e-3, translation=6e-3, final=0.1)):
         recipe = small(400, refinement)
         fit = Fit(capture_with, recipe, split.train, 0)
-        fit.begin(capture_with.select(split.train))
+        fit.begin()
         while fit.done < recipe.steps:
             fit.step()
         cameras = fit.pictures.cameras if fit.cameras is None else fit.cameras.on(fit.pictures.cameras)

@@ -6,6 +6,9 @@ from firstlight.fitting.loop import Fit as Fit
 from firstlight.fitting.loop import Fitted as Fitted
 from firstlight.fitting.loop import fit_gaussians as fit_gaussians
 from firstlight.fitting.memory import peak_memory_mb as peak_memory_mb
+from firstlight.fitting.model import DecodedModel as DecodedModel
+from firstlight.fitting.model import Model as Model
+from firstlight.fitting.model import Representation as Representation
 from firstlight.fitting.outlines import Outlined as Outlined
 from firstlight.fitting.outlines import Silhouette as Silhouette
 from firstlight.fitting.recipe import Rates as Rates

@@ -23,7 +23,7 @@ from firstlight.fitting._interrupt import Interrupt
 from firstlight.fitting.cameras import MovingCameras, reach_of
 from firstlight.fitting.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from firstlight.fitting.memory import peak_memory_mb
-from firstlight.fitting.model import Model, under
+from firstlight.fitting.model import Model, PlainModel, under
 from firstlight.fitting.pictures import Pictures, as_tensors
 from firstlight.fitting.recipe import Recipe
 from firstlight.fitting.terms import Rendered, View
@@ -65,6 +65,7 @@ class Fitted:
     seconds: float
     complete: bool
     cameras: Cameras | None = None  # of all photos, those of the training photos refined; None: not refined
+    model: Model | None = None  # what was optimised, where it holds more than the Gaussians
 
 
 class Fit:
@@ -74,6 +75,7 @@ class Fit:
         assert capture.cameras is not None
         self.recipe = recipe
         self.train = train
+        self.seen = capture.select(train)  # what it may look at
         self.pictures = Pictures(capture)
         self.extent = capture.cameras.select(train).extent
         self.background = None if capture.background is None else torch.tensor(capture.background)
@@ -84,17 +86,27 @@ class Fit:
         self.memory: dict[str, Tensor] = {}  # of the losses
         self.done = 0
         self.model: Model
-        self.strategy: dict[str, Tensor]
+        self.represented = False  # by what the recipe optimises in the place of plain Gaussians
 
-    def begin(self, capture: Capture) -> None:
+    def begin(self) -> None:
         """Place the first Gaussians."""
-        gaussians = self.recipe.start(capture, self.generator)
+        gaussians = self.recipe.start(self.seen, self.generator)
         if self.recipe.max_gaussians is not None:
             gaussians = thinned_out(gaussians, self.recipe.max_gaussians, self.generator)
-        self.model = Model(gaussians.with_degree(self.recipe.sh_degree))
-        self.strategy = self.recipe.density.initialize(len(self.model))
-        if self.cameras is not None and capture.cameras is not None:
-            self.cameras.reach.fill_(reach_of(capture.cameras, gaussians.means))
+        self.model = PlainModel(gaussians.with_degree(self.recipe.sh_degree), self.recipe.density)
+        if self.cameras is not None and self.seen.cameras is not None:
+            self.cameras.reach.fill_(reach_of(self.seen.cameras, gaussians.means))
+        self._represent()
+
+    def _represent(self) -> None:
+        """Put what the recipe optimises in the place of plain Gaussians, once it is time."""
+        wanted = self.recipe.representation
+        if wanted is None or self.represented or self.done < wanted.after * self.recipe.steps:
+            return
+        rate = self.recipe.rates.at(self.done / self.recipe.steps, self.extent)["means"]
+        self.model = wanted.begin(self.model.gaussians.detach(), self.seen, self._refinement(rate))
+        self.represented = True
+        self.memory.clear()
 
     def camera(self, index: int, scale: float = 1.0) -> Cameras:
         """Where the camera of photo ``index`` stands now."""
@@ -150,7 +162,7 @@ class Fit:
         self.model.zero_grad()
         meta["means2d"].retain_grad()  # density control goes by it
         loss.backward()  # type: ignore[no-untyped-call]
-        recipe.density.observe(self.strategy, meta, self.model.gaussians)
+        self.model.observe(meta)
         rates = recipe.rates.at(fraction, self.extent)
         self.model.step((meta["radii"][0] > 0).all(-1), rates)
         if self.exposure is not None:
@@ -159,9 +171,10 @@ class Fit:
             self.cameras.step(index, recipe.cameras, fraction)
         self.done += 1
         rebuilt = self.model.rebuilt
-        recipe.density.refine(self.model, self.strategy, self._refinement(rates["means"]))
+        self.model.refine(self._refinement(rates["means"]))
         if self.model.rebuilt != rebuilt:
             self.memory.clear()
+        self._represent()
         quality = psnr(rendered, photo, mask) if look else math.nan
         return Outcome(float(loss.detach()), quality, rendered.shape[1], rendered.shape[0])
 
@@ -218,17 +231,20 @@ class Fit:
             **self.model.state(),
             **{f"exposure.{name}": tensor for name, tensor in exposure.items()},
             **{f"cameras.{name}": tensor for name, tensor in cameras.items()},
-            **{f"density.{name}": tensor for name, tensor in self.strategy.items()},
             **{f"memory.{name}": tensor for name, tensor in self.memory.items()},
             "random": self.generator.get_state(),
             "order": self.order,
+            "represented": torch.tensor(self.represented),
         }
 
     def restore(self, step: int, state: dict[str, Tensor]) -> None:
         """The inverse of ``state``."""
         self.done = step
-        self.model = Model.restore(state)
-        self.strategy = under("density.", state)
+        self.represented = bool(state["represented"])
+        if self.represented and self.recipe.representation is not None:
+            self.model = self.recipe.representation.restore(state, self.seen)
+        else:
+            self.model = PlainModel.restore(state, self.recipe.density)
         self.memory = under("memory.", state)
         if self.exposure is not None:
             self.exposure.load(under("exposure.", state))
@@ -283,7 +299,7 @@ def fit_gaussians(
     fit = Fit(capture, recipe, split.train, seed)
     found = load_checkpoint(folder / "checkpoints", fingerprint) if folder else None
     if found is None:
-        fit.begin(capture.select(split.train))
+        fit.begin()
     else:
         fit.restore(found.step, found.tensors)
         progress.note(f"Going on from step {found.step:,} of {recipe.steps:,}.")
@@ -345,7 +361,8 @@ class _Course:
                     self.keeper.save(fit, self.seconds)
             self.keeper.save(fit, self.seconds, now=True)
         cameras = None if fit.cameras is None else fit.cameras.on(fit.pictures.cameras)
-        return Fitted(fit.model.gaussians.clone(), fit.done, self.seconds, fit.done >= steps, cameras)
+        model = fit.model if fit.represented else None
+        return Fitted(fit.model.gaussians.clone(), fit.done, self.seconds, fit.done >= steps, cameras, model)
 
     def _log(self, log: TextIO | None, outcome: Outcome, probe: bool) -> None:
         line: dict[str, Any] = {

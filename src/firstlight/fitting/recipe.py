@@ -10,6 +10,7 @@ import torch
 
 from firstlight.density import Strategy
 from firstlight.fitting.cameras import CameraRefinement
+from firstlight.fitting.model import Representation
 from firstlight.fitting.terms import Photometric, Term
 from firstlight.scene import Capture, Gaussians
 
@@ -29,9 +30,12 @@ class Rates:
     sh: float = 2.5e-3
     sh_rest: float = 2.5e-3 / 20
     exposure: float = 1e-3
+    features: float = 2.5e-3  # vectors that Gaussians are decoded from, where a representation has some
+    network: float = 1e-3  # weights that decode them
+    network_final: float = 1e-5  # reached, exponentially, at the last step
 
     def at(self, fraction: float, extent: float) -> dict[str, float]:
-        """Rates of the Gaussians' attributes when ``fraction`` of the steps is done."""
+        """Rates of the model's parameters when ``fraction`` of the steps is done."""
         return {
             "means": extent * self.means * (self.means_final / self.means) ** fraction,
             "quats": self.quats,
@@ -39,6 +43,8 @@ class Rates:
             "logit_opacities": self.logit_opacities,
             "sh": self.sh,
             "sh_rest": self.sh_rest,
+            "features": self.features,
+            "network": self.network * (self.network_final / self.network) ** fraction,
         }
 
 
@@ -52,7 +58,8 @@ class Recipe:
     name: str
     summary: str
     start: Start
-    density: Strategy
+    density: Strategy  # of plain Gaussians
+    representation: Representation | None = None  # what is optimised in their place; None: they themselves
     paper: str | None = None
     geometry: str | None = None  # a provider of dense depth and a cloud before the start: see `geometry`
     steps: int = 3000
@@ -78,7 +85,8 @@ class Recipe:
 
     def limited(self, most: int) -> Recipe:
         """The same with at most ``most`` Gaussians at any time."""
-        return replace(self, density=self.density.limited(most), max_gaussians=most)
+        inside = None if self.representation is None else self.representation.limited(most)
+        return replace(self, density=self.density.limited(most), representation=inside, max_gaussians=most)
 
     def for_photos(self, count: int) -> Recipe:
         """What is fitted to ``count`` training photos: this recipe, or the one it has for few."""

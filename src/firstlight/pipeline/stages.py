@@ -270,6 +270,8 @@ class _Stages:
                 watch=self.audience.update if self.audience else None,
             )
         fitted.gaussians.save(self.run.folder / "scene.ply")
+        if fitted.model is not None:
+            fitted.model.save(self.run.folder)
         self.run.write(
             summary={
                 "steps": fitted.step,

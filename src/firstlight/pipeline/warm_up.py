@@ -86,6 +86,6 @@ def main() -> None:
     capture = tiny_capture()
     recipe = replace(get_recipe("default"), start=RandomBox(64), steps=2, sh_every=0.0)
     fit = Fit(capture, recipe, [0, 1], seed=0)
-    fit.begin(capture)
+    fit.begin()
     for _ in range(recipe.steps):
         fit.step()

@@ -14,6 +14,7 @@ _STAGES = {
     "geometry": "geometry", "start": "start", "losses": "losses", "density": "density", "rates": "optimiser",
     "cameras": "cameras", "pictures": "pictures", "dilation": "pictures", "dropout": "rendering",
     "antialiased": "rendering", "sh_degree": "colour", "sh_every": "colour",
+    "representation": "representation",
 }  # fmt: skip
 
 
