@@ -168,6 +168,7 @@ write them. The content of a file decides how it is read, its ending how it is w
 | Compressed PLY | `.compressed.ply` | yes | 3 | 11, 10, 11 bits a side of 256 neighbours' box | the same of their logs | 8 bits between neighbours' extremes; 8 bits | ±4 in steps of 1/32 |
 | SPZ 1 to 4 | `.spz` | 2, 3, 4 | 3; 4 in version 4 | 24-bit fixed point | log −10 … 5.9 in steps of 1/16 | −0.44 … 1.44 in 255 steps; 8 bits | ±1 in steps of 1/16 |
 | FLZ 1 ([how](flz.md)) | `.flz` | yes | 4 | finer the more is seen of a Gaussian | the same | the same | the same, along their principal axes |
+| forest 1 ([how](forest.md)) | `.forest` | by the recipe `gaussianforest` | 4 | 12 bits a side of a tree's box | decoded by a network | decoded; 8 bits | decoded |
 | SOG 2 | `.sog`, `meta.json` in a folder | yes | 3 | 16 bits a side, of log(1 + x) | 256 log-sizes | 256 numbers; 8 bits | a palette of N/4 sets, 4,096 to 65,536 |
 | SPLAT | `.splat` | yes | 0 | exact | float32 as they act | 0 … 1 in 255 steps; 8 bits | none |
 | KSPLAT | `.ksplat` | no | 2 | | | | |

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numba
 import pytest
 
 from tests.browser import CHROMIUM_ARGS, find_chromium
@@ -29,3 +30,12 @@ def browser_page() -> Iterator[Any]:
             yield page
         finally:
             browser.close()
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Many tiny kernel calls: waking a second thread for each costs far more than it brings."""
+    threads = numba.get_num_threads()
+    numba.set_num_threads(1)
+    yield
+    numba.set_num_threads(threads)

@@ -3,14 +3,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from firstlight.cli import main
 from firstlight.errors import InputError
-from firstlight.scene import Similarity
+from firstlight.scene import Gaussians, Similarity
 from firstlight.view import open_scene
 from firstlight.view.opening import open_stage
 from firstlight.view.stage import Stage
@@ -53,6 +55,25 @@ def test_scene_file(tmp_path: Path, example: Example) -> None:
     assert count(stage) == 360 and stage.photos == [] and stage.exhibits[0].title == "some.ply"
     with open_scene(path, port=0) as viewer:
         assert viewer.url
+
+
+def test_a_small_file_is_viewed_shared_and_converted_as_what_it_holds(
+    tmp_path: Path, example: Example
+) -> None:
+    small, plain = tmp_path / "a" / "scene.flz", tmp_path / "b" / "scene.ply"
+    example.gaussians.save(small)
+    assert main(["convert", str(small), str(plain)]) == 0
+    assert all(torch.equal(a, b) for a, b in zip(Gaussians.load(small), Gaussians.load(plain), strict=True))
+    assert count(open_stage(small)) == 360
+    with open_scene(small, port=0) as viewer, urlopen(viewer.url) as page:
+        assert page.status == 200 and b"scene.flz" in page.read()
+    pages = [path.with_name("page.html") for path in (small, plain)]
+    for path, page_file in zip((small, plain), pages, strict=True):
+        assert main(["share", str(path), "--out", str(page_file)]) == 0
+    shared, other = (page_file.read_text() for page_file in pages)
+    assert shared.replace("scene.flz", "scene.ply") == other
+    assert main(["convert", str(plain), str(tmp_path / "again.flz")]) == 0
+    assert len(Gaussians.load(tmp_path / "again.flz")) == 360
 
 
 def test_run_brings_cameras_photos_and_numbers(tmp_path: Path, example: Example) -> None:

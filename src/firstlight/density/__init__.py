@@ -1,5 +1,10 @@
 """Strategies that add, move and remove Gaussians during a fit."""
 
+from firstlight.density._screen import mean_gradient as mean_gradient
+from firstlight.density._screen import nothing_seen as nothing_seen
+from firstlight.density._screen import watch as watch
+from firstlight.density._splitting import drawn_from as drawn_from
+from firstlight.density._splitting import halves as halves
 from firstlight.density.complexity import Complexity as Complexity
 from firstlight.density.consistent import Consistent as Consistent
 from firstlight.density.fading import Fading as Fading

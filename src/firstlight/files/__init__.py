@@ -6,6 +6,9 @@ from firstlight.files._flz import FlzSteps as FlzSteps
 from firstlight.files._flz import Seen as Seen
 from firstlight.files._flz import decode_flz as decode_flz
 from firstlight.files._flz import encode_flz as encode_flz
+from firstlight.files._forest import FOREST_FILE as FOREST_FILE
+from firstlight.files._forest import load_forest as load_forest
+from firstlight.files._forest import write_forest as write_forest
 from firstlight.files._formats import FORMATS as FORMATS
 from firstlight.files._formats import Format as Format
 from firstlight.files._formats import format_of as format_of

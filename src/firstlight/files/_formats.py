@@ -11,7 +11,18 @@ from typing import Any
 import torch
 
 from firstlight.errors import InputError
-from firstlight.files import _compressed_ply, _flz, _gltf, _ksplat, _ply, _sog, _splat, _spz, _tables
+from firstlight.files import (
+    _compressed_ply,
+    _flz,
+    _forest,
+    _gltf,
+    _ksplat,
+    _ply,
+    _sog,
+    _splat,
+    _spz,
+    _tables,
+)
 from firstlight.scene import Gaussians
 from firstlight.scene.sh import MAX_DEGREE
 
@@ -59,6 +70,10 @@ FORMATS = (
     Format(
         "FLZ", ".flz", MAX_DEGREE, lambda start, _: start.startswith(_flz.MAGIC),
         _flz.read_flz, _flz.write_flz,
+    ),
+    Format(
+        "forest", ".forest", MAX_DEGREE, lambda start, _: start.startswith(_forest.MAGIC),
+        _forest.read_forest,
     ),
     Format("SOG", ".sog", _sog.MAX_DEGREE, _zip_with(_sog.META), _sog.read_sog, _sog.write_sog),
     Format(

@@ -1,5 +1,7 @@
 """The loop that turns a start into a scene, and the recipes it follows."""
 
+from firstlight.fitting._adam import VisibleAdam as VisibleAdam
+from firstlight.fitting._network_adam import NetworkAdam as NetworkAdam
 from firstlight.fitting.alignment import align_cameras as align_cameras
 from firstlight.fitting.cameras import CameraRefinement as CameraRefinement
 from firstlight.fitting.loop import Fit as Fit
@@ -8,6 +10,7 @@ from firstlight.fitting.loop import fit_gaussians as fit_gaussians
 from firstlight.fitting.memory import peak_memory_mb as peak_memory_mb
 from firstlight.fitting.model import DecodedModel as DecodedModel
 from firstlight.fitting.model import Model as Model
+from firstlight.fitting.model import PlainModel as PlainModel
 from firstlight.fitting.model import Representation as Representation
 from firstlight.fitting.outlines import Outlined as Outlined
 from firstlight.fitting.outlines import Silhouette as Silhouette

@@ -10,12 +10,14 @@ from firstlight.recipes import (
     default,
     dropout,
     edgs,
+    gaussianforest,
     gdgs,
     gp_gs,
     igmn_start,
     instantsplat,
     mcmc,
     nerf_distill,
+    protogs,
     random,
     sgpose,
     taming,
@@ -42,6 +44,8 @@ RECIPES: dict[str, Recipe] = {
         gdgs,
         gp_gs,
         sgpose,
+        protogs,
+        gaussianforest,
     )
 }
 
