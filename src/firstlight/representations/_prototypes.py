@@ -10,7 +10,7 @@ from firstlight.representations._kmeans import Floats, kmeans
 from firstlight.scene import Gaussians
 from firstlight.scene.rotation import proper, quat_to_rotmat, rotmat_to_quat
 
-SHAPE, COLOUR, OPACITY = 0.1, 0.2, 0.05  # of a feature, where the distance to the middle of a group is 1
+SHAPE, COLOUR, OPACITY = 0.1, 0.5, 0.05  # of a feature, where the distance to the middle of a group is 1
 MOST_COVER = 4.0  # times that members' areas may cover their prototype
 
 
