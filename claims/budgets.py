@@ -58,7 +58,7 @@ def counted(bench: Bench, recipe: Recipe, seed: int) -> tuple[int, int]:
     """The most Gaussians at any step, and how many there are in the end."""
     capture = bench.capture if recipe.geometry is None else bench.with_geometry(recipe.geometry)[0]
     fit = Fit(capture, recipe, bench.split.train, seed)
-    fit.begin(capture.select(bench.split.train))
+    fit.begin()
     most = len(fit.model)
     while fit.done < recipe.steps:
         fit.step()

@@ -86,7 +86,7 @@ def over_curve(bench: Bench, recipe: Recipe) -> int:
     density = recipe.density
     assert isinstance(density, Taming)
     fit = Fit(bench.capture, recipe, bench.split.train, seed=0)
-    fit.begin(bench.capture.select(bench.split.train))
+    fit.begin()
     first = allowed = len(fit.model)
     times, worst = occasions(density.start, density.stop, density.every, recipe.steps), 0
     while fit.done < recipe.steps:

@@ -74,7 +74,7 @@ def share(bench: Bench, recipe: Recipe) -> float:
         fit = Fit(
             bench.capture, replace(recipe, dilation=((0.0, every),), density=Fixed()), bench.split.train, 0
         )
-        fit.begin(bench.capture.select(bench.split.train))
+        fit.begin()
         fits.append(fit)
     times: list[list[float]] = [[], []]
     for _ in range(TIMED + len(bench.split.train)):
