@@ -1,0 +1,86 @@
+"""Layer-sequential unit variance (Mishkin and Matas 2016, "All you need is a good init")."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from firstlight.weights._layers import WEIGHTED, Weighted
+from firstlight.weights.orthogonal import orthogonal_
+
+DEAD = 1e-8  # a standard deviation that no scaling mends
+
+
+@torch.no_grad()
+def lsuv_(
+    module: nn.Module,
+    *inputs: Any,
+    std: float = 1.0,
+    tolerance: float = 0.1,
+    tries: int = 10,
+    generator: torch.Generator | None = None,
+    run: Callable[..., Any] | None = None,
+) -> list[str]:
+    """Orthogonal weights, then each layer scaled until its outputs have the standard deviation ``std``.
+
+    inputs: one batch, as ``module`` is called with; ``run`` is called in its place where given. Layers are
+    scaled in the order in which the batch reaches them, one that it reaches twice by its first output; those
+    that it does not reach stay orthogonal. Buffers (running averages of normalisations) and the mode
+    (training or not) are left as they were. Returns the names of dead layers, whose outputs do not vary
+    whatever the scale.
+    """
+    orthogonal_(module, generator=generator)
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    run = run or module
+    try:
+        dead = []
+        for name, layer in _in_order(module, run, inputs):
+            for _ in range(tries):
+                spread = float(_first_output(layer, run, inputs).std())
+                if not spread > DEAD:
+                    dead.append(name)
+                    break
+                if abs(spread / std - 1) <= tolerance:
+                    break
+                layer.weight.mul_(std / spread)
+        return dead
+    finally:
+        for part, training in modes.items():
+            part.training = training
+
+
+def _in_order(module: nn.Module, run: Callable[..., Any], inputs: Any) -> list[tuple[str, Weighted]]:
+    """Layers with their names as the batch comes to them."""
+    seen: dict[str, Weighted] = {}
+    hooks = [
+        layer.register_forward_hook(_noting(seen, name))
+        for name, layer in module.named_modules()
+        if isinstance(layer, WEIGHTED)
+    ]
+    try:
+        run(*inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return list(seen.items())
+
+
+def _noting(seen: dict[str, Weighted], name: str) -> Callable[..., None]:
+    def note(layer: Weighted, given: Any, output: Tensor) -> None:
+        seen.setdefault(name, layer)
+
+    return note
+
+
+def _first_output(layer: Weighted, run: Callable[..., Any], inputs: Any) -> Tensor:
+    outputs: list[Tensor] = []
+    hook = layer.register_forward_hook(lambda _, given, output: outputs.append(output))
+    try:
+        run(*inputs)
+    finally:
+        hook.remove()
+    return outputs[0]

@@ -1,0 +1,84 @@
+"""Weights for any activation (Koneputugodage et al. 2025, "VI3NR: Variance Informed Initialization for INRs")."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from firstlight.weights._layers import fan_in, layers
+
+Activation = Callable[[Tensor], Tensor]
+
+REACH, NODES = 10.0, 4001  # of the integral over a standard normal, which a sum does exactly enough
+SMALLEST, LARGEST, TRIED = 1e-3, 10.0, 1000  # standard deviations that are tried
+ALIKE = 1e-3  # as good as the best, backwards
+
+
+def vi3nr_gain(activation: Activation, sigma: float = 1.0) -> float:
+    """The gain that keeps the standard deviation ``sigma`` of what enters an element-wise ``activation``.
+
+    gain² = σ² / E[f(σz)²] for standard normal z; weights have the variance gain² / fan-in.
+    """
+    z, density = _normal()
+    return sigma / float((activation(sigma * z).square() * density).sum()) ** 0.5
+
+
+def vi3nr_sigma(activation: Activation) -> float:
+    """The standard deviation before ``activation`` at which gradients, too, keep theirs: the best of [1e-3, 10].
+
+    It brings σ² E[f′(σz)²] / E[f(σz)²] nearest to 1. Where many do (a ReLU's is 1 for all), that nearest to 1.
+    """
+    z, density = _normal()
+    sigmas = torch.logspace(math.log10(SMALLEST), math.log10(LARGEST), TRIED, dtype=torch.float64)
+    off = torch.stack([(_backward(activation, sigma, z, density) - 1).abs() for sigma in sigmas])
+    good = off <= off.min() + ALIKE
+    # Among neighbours of one optimum the middle one, not the one nearest to 1, is the optimum.
+    return float(sigmas[off.argmin()] if good.sum() < TRIED / 10 else _nearest_one(sigmas[good]))
+
+
+@torch.no_grad()
+def vi3nr_(
+    module: nn.Module,
+    activation: Activation,
+    sigma: float | None = None,
+    data: Tensor | None = None,
+    generator: torch.Generator | None = None,
+) -> None:
+    """Fill the linear and convolution layers of a network that has ``activation`` after each but the last.
+
+    Weights are normal with variance gain² / fan-in and biases 0. sigma: the standard deviation of what enters
+    activations; None: ``vi3nr_sigma``. data: a batch of inputs, whose mean square says how the first layer is
+    to be scaled; without it, inputs are taken to have a mean square of 1.
+    """
+    sigma = vi3nr_sigma(activation) if sigma is None else sigma
+    power = 1.0 if data is None else float(data.double().square().mean())
+    gain = sigma / max(power, 1e-12) ** 0.5
+    for layer in layers(module):
+        layer.weight.normal_(0, gain / fan_in(layer) ** 0.5, generator=generator)
+        if layer.bias is not None:
+            layer.bias.zero_()
+        gain = vi3nr_gain(activation, sigma)
+
+
+def _normal() -> tuple[Tensor, Tensor]:
+    """Places, and the share of a standard normal at each, float64."""
+    z = torch.linspace(-REACH, REACH, NODES, dtype=torch.float64)
+    density = torch.exp(-z.square() / 2)
+    return z, density / density.sum()
+
+
+def _backward(activation: Activation, sigma: Tensor, z: Tensor, density: Tensor) -> Tensor:
+    """How the variance of gradients changes in a layer that keeps that of signals."""
+    with torch.enable_grad():
+        entering = (sigma * z).requires_grad_()
+        leaving = activation(entering)
+        (slope,) = torch.autograd.grad(leaving.sum(), entering)
+    ratio: Tensor = sigma**2 * (slope.square() * density).sum() / (leaving.detach().square() * density).sum()
+    return ratio
+
+
+def _nearest_one(sigmas: Tensor) -> Tensor:
+    return sigmas[sigmas.log().abs().argmin()]

@@ -1,0 +1,143 @@
+"""Starts of networks: signals keep their strength through depth, and closed forms come out."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from firstlight.weights import lsuv_, orthogonal_, vi3nr_, vi3nr_gain, vi3nr_sigma
+
+
+class Act(nn.Module):
+    """An activation as a module."""
+
+    def __init__(self, function) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+def tower(function, depth: int, width: int = 128) -> nn.Sequential:
+    parts = [part for _ in range(depth) for part in (nn.Linear(width, width), Act(function))]
+    return nn.Sequential(*parts[:-1]).double()
+
+
+def stds(net: nn.Sequential, x: Tensor) -> list[float]:
+    """Of what each layer gives out."""
+    found = []
+    with torch.no_grad():
+        for part in net:
+            x = part(x)
+            if isinstance(part, nn.Linear):
+                found.append(float(x.square().mean().sqrt()))
+    return found
+
+
+def batch(rows: int = 256, width: int = 128, seed: int = 0) -> Tensor:
+    return torch.randn(rows, width, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def gaussian(s: float):
+    return lambda x: torch.exp(-x.square() / (2 * s * s))
+
+
+@pytest.mark.parametrize("layer", [nn.Linear(6, 9), nn.Linear(9, 6), nn.Conv2d(4, 7, 3), nn.Conv1d(1, 8, 3)])
+def test_orthogonal_weights_are_orthogonal_and_have_one_variance(layer: nn.Module) -> None:
+    layer = layer.double()
+    orthogonal_(layer, gain=1.5, generator=torch.Generator().manual_seed(0))
+    matrix = layer.weight.detach().flatten(1)
+    out, inputs = matrix.shape
+    gram = matrix @ matrix.T if out <= inputs else matrix.T @ matrix
+    torch.testing.assert_close(gram, 1.5**2 * max(1.0, out / inputs) * torch.eye(len(gram)).double())
+    assert float(matrix.square().mean()) == pytest.approx(1.5**2 / inputs)
+    assert not layer.bias.any()
+
+
+def test_orthogonal_relu_tower_keeps_its_mean_square_where_torchs_own_start_loses_it() -> None:
+    x = batch()
+    torch.manual_seed(0)
+    net = tower(torch.relu, 30)
+    assert stds(net, x)[-1] < 0.1  # biases are all that is left
+    orthogonal_(net, math.sqrt(2), torch.Generator().manual_seed(0))
+    found = stds(net, x)
+    assert 0.5 < found[-1] / found[0] < 2
+
+
+@pytest.mark.parametrize("function", [torch.relu, torch.tanh, torch.sin])
+def test_lsuv_gives_each_layer_unit_variance_on_its_batch_and_on_another(function) -> None:
+    net = tower(function, 20)
+    assert lsuv_(net, batch(), generator=torch.Generator().manual_seed(0)) == []
+    for other, low, high in ((batch(), 0.9, 1.1), (batch(seed=5), 0.8, 1.25)):
+        with torch.no_grad():
+            x = other
+            for part in net:
+                x = part(x)
+                if isinstance(part, nn.Linear):
+                    assert low <= float(x.std()) <= high
+
+
+class Odd(nn.Module):
+    """Layers are registered in another order than they are called in; one is used twice, one never."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Linear(8, 3)
+        self.first = nn.Conv2d(2, 8, 3, padding=1)
+        self.norm = nn.BatchNorm2d(8)
+        self.twice = nn.Linear(8, 8)
+        self.idle = nn.Linear(2, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm(self.first(x)).mean((2, 3))
+        return self.last(torch.relu(self.twice(torch.relu(self.twice(y)))))
+
+
+def test_lsuv_goes_by_the_order_of_calls_and_leaves_buffers_and_mode_alone() -> None:
+    torch.manual_seed(1)
+    net, x = Odd().double(), 7 * torch.randn(64, 2, 6, 6, dtype=torch.float64)
+    net.train()
+    net.last.eval()
+    before = {name: tensor.clone() for name, tensor in net.named_buffers()}
+    lsuv_(net, x, generator=torch.Generator().manual_seed(0))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.named_buffers())
+    assert net.training and net.norm.training and not net.last.training
+    net.eval()
+    with torch.no_grad():
+        assert 0.9 <= float(net.first(x).std()) <= 1.1 and 0.9 <= float(net(x).std()) <= 1.1
+    torch.testing.assert_close(net.idle.weight @ net.idle.weight.T, torch.eye(2).double())
+
+
+def test_lsuv_names_dead_layers() -> None:
+    net = nn.Sequential(nn.Linear(4, 4), Act(lambda x: 0 * x), nn.Linear(4, 4)).double()
+    assert lsuv_(net, batch(32, 4)) == ["2"]
+
+
+def test_vi3nr_closed_forms() -> None:
+    assert vi3nr_gain(torch.relu) ** 2 == pytest.approx(2, rel=1e-6)
+    assert vi3nr_gain(torch.tanh) ** 2 == pytest.approx(2.54, abs=0.01)
+    assert vi3nr_gain(torch.sigmoid) ** 2 == pytest.approx(3.41, abs=0.01)
+    s = 0.05
+    sigma = s * (1 + math.sqrt(2)) ** 0.5
+    assert vi3nr_sigma(gaussian(s)) == pytest.approx(sigma, rel=0.01)
+    assert vi3nr_gain(gaussian(s), sigma) ** 2 == pytest.approx((1 + math.sqrt(2)) ** 2 * s**2, rel=1e-4)
+    assert vi3nr_sigma(torch.relu) == pytest.approx(1, rel=0.01)  # any would do
+
+
+@pytest.mark.parametrize("function", [torch.tanh, gaussian(0.5)])
+def test_vi3nr_holds_signals_and_gradients_through_forty_layers(function) -> None:
+    net, x = tower(function, 40), 3 * batch()
+    sigma = 0.3 if function is torch.tanh else None
+    vi3nr_(net, function, sigma, data=x, generator=torch.Generator().manual_seed(0))
+    found = stds(net, x)
+    wanted = sigma or vi3nr_sigma(function)
+    assert all(abs(one / wanted - 1) < 0.35 for one in found)
+    if sigma is None:
+        early = net[:3](x).detach().requires_grad_()
+        direction = batch(seed=9)  # one for each sample, so that nothing adds up over them
+        (gradient,) = torch.autograd.grad((net[3:](early) * direction).sum(), early)
+        assert 0.3 < float(gradient.square().mean().sqrt()) < 3  # with tanh at σ = 1 it is above 20
