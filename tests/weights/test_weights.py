@@ -18,7 +18,7 @@ class Act(nn.Module):
         super().__init__()
         self.function = function
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x):
         return self.function(x)
 
 
@@ -49,13 +49,14 @@ def gaussian(s: float):
 @pytest.mark.parametrize("layer", [nn.Linear(6, 9), nn.Linear(9, 6), nn.Conv2d(4, 7, 3), nn.Conv1d(1, 8, 3)])
 def test_orthogonal_weights_are_orthogonal_and_have_one_variance(layer: nn.Module) -> None:
     layer = layer.double()
+    assert isinstance(layer.weight, Tensor)
     orthogonal_(layer, gain=1.5, generator=torch.Generator().manual_seed(0))
     matrix = layer.weight.detach().flatten(1)
     out, inputs = matrix.shape
     gram = matrix @ matrix.T if out <= inputs else matrix.T @ matrix
     torch.testing.assert_close(gram, 1.5**2 * max(1.0, out / inputs) * torch.eye(len(gram)).double())
     assert float(matrix.square().mean()) == pytest.approx(1.5**2 / inputs)
-    assert not layer.bias.any()
+    assert isinstance(layer.bias, Tensor) and not layer.bias.any()
 
 
 def test_orthogonal_relu_tower_keeps_its_mean_square_where_torchs_own_start_loses_it() -> None:
@@ -92,7 +93,7 @@ class Odd(nn.Module):
         self.twice = nn.Linear(8, 8)
         self.idle = nn.Linear(2, 2)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x):
         y = self.norm(self.first(x)).mean((2, 3))
         return self.last(torch.relu(self.twice(torch.relu(self.twice(y)))))
 
@@ -110,6 +111,28 @@ def test_lsuv_goes_by_the_order_of_calls_and_leaves_buffers_and_mode_alone() -> 
     with torch.no_grad():
         assert 0.9 <= float(net.first(x).std()) <= 1.1 and 0.9 <= float(net(x).std()) <= 1.1
     torch.testing.assert_close(net.idle.weight @ net.idle.weight.T, torch.eye(2).double())
+
+
+def test_centred_units_are_neither_always_on_nor_always_off() -> None:
+    torch.manual_seed(2)
+    positive = 3 + 0.1 * batch(200, 40).abs()
+    net = nn.Sequential(nn.Linear(40, 16), nn.ReLU(), nn.Linear(16, 1)).double()
+
+    def idle() -> int:
+        with torch.no_grad():
+            on = (net[0](positive) > 0).double().mean(0)
+        return int(((on < 0.05) | (on > 0.95)).sum())
+
+    lsuv_(net, positive, generator=torch.Generator().manual_seed(0))
+    assert idle() > 8
+    lsuv_(net, positive, center=True, generator=torch.Generator().manual_seed(0))
+    assert idle() == 0
+    with torch.no_grad():
+        assert 0.9 <= float(net[0](positive).std()) <= 1.1 and 0.9 <= float(net(positive).std()) <= 1.1
+    picture = nn.Conv2d(3, 5, 3).double()
+    lsuv_(picture, 1 + torch.rand(4, 3, 8, 8).double(), center=True)
+    with torch.no_grad():
+        assert picture(1 + torch.rand(4, 3, 8, 8).double()).mean((0, 2, 3)).abs().max() < 0.5
 
 
 def test_lsuv_names_dead_layers() -> None:

@@ -1,5 +1,6 @@
 """How good a scene is: metrics against photos, and the report."""
 
+from firstlight.evaluate.distractors import with_distractors as with_distractors
 from firstlight.evaluate.lpips import Lpips as Lpips
 from firstlight.evaluate.lpips import lpips_missing as lpips_missing
 from firstlight.evaluate.metrics import Flip as Flip

@@ -12,6 +12,7 @@ from firstlight.fitting.model import DecodedModel as DecodedModel
 from firstlight.fitting.model import Model as Model
 from firstlight.fitting.model import PlainModel as PlainModel
 from firstlight.fitting.model import Representation as Representation
+from firstlight.fitting.multi_scale import MultiScale as MultiScale
 from firstlight.fitting.outlines import Outlined as Outlined
 from firstlight.fitting.outlines import Silhouette as Silhouette
 from firstlight.fitting.recipe import Rates as Rates
@@ -23,4 +24,5 @@ from firstlight.fitting.terms import ScalePenalty as ScalePenalty
 from firstlight.fitting.terms import SurfaceAlignment as SurfaceAlignment
 from firstlight.fitting.terms import Term as Term
 from firstlight.fitting.terms import View as View
+from firstlight.fitting.transients import WithoutTransients as WithoutTransients
 from firstlight.fitting.warped_views import WarpedViews as WarpedViews

@@ -84,6 +84,7 @@ class Fit:
         self.cameras = MovingCameras(capture.cameras) if recipe.cameras else None
         self.order = torch.zeros(0, dtype=torch.long)
         self.memory: dict[str, Tensor] = {}  # of the losses
+        self.lasting: dict[str, Tensor] = {}  # likewise, whatever becomes of the Gaussians
         self.done = 0
         self.model: Model
         self.represented = False  # by what the recipe optimises in the place of plain Gaussians
@@ -157,6 +158,7 @@ class Fit:
             self.memory,
             depth=colors[..., 3] if deep else None,
             measured_depth=sight.depth,
+            lasting=self.lasting,
         )
         loss = torch.stack([term(view) for term in recipe.losses]).sum()
         self.model.zero_grad()
@@ -232,6 +234,7 @@ class Fit:
             **{f"exposure.{name}": tensor for name, tensor in exposure.items()},
             **{f"cameras.{name}": tensor for name, tensor in cameras.items()},
             **{f"memory.{name}": tensor for name, tensor in self.memory.items()},
+            **{f"lasting.{name}": tensor for name, tensor in self.lasting.items()},
             "random": self.generator.get_state(),
             "order": self.order,
             "represented": torch.tensor(self.represented),
@@ -246,6 +249,7 @@ class Fit:
         else:
             self.model = PlainModel.restore(state, self.recipe.density)
         self.memory = under("memory.", state)
+        self.lasting = under("lasting.", state)
         if self.exposure is not None:
             self.exposure.load(under("exposure.", state))
         if self.cameras is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple, Protocol
 
 import torch
@@ -42,6 +42,9 @@ class View:
     memory: dict[str, Tensor]  # of the terms, by their names; forgotten when Gaussians come or go
     depth: Tensor | None = None  # [H, W] expected z-depth; only where a term of the recipe ``sees_depth``
     measured_depth: Tensor | None = None  # [H, W] of the photo, 0 where unknown; likewise
+    lasting: dict[str, Tensor] = field(
+        default_factory=dict
+    )  # like ``memory``, but kept to the end of the fit
 
 
 class Term(Protocol):

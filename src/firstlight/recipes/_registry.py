@@ -5,6 +5,7 @@ from __future__ import annotations
 from firstlight.errors import InputError
 from firstlight.fitting import Recipe
 from firstlight.recipes import (
+    coherentgs,
     coherentgs_start,
     consistent,
     default,
@@ -17,8 +18,10 @@ from firstlight.recipes import (
     instantsplat,
     mcmc,
     nerf_distill,
+    pointgs,
     protogs,
     random,
+    robustsplat,
     sgpose,
     taming,
     turbo_gs,
@@ -43,6 +46,9 @@ RECIPES: dict[str, Recipe] = {
         nerf_distill,
         gdgs,
         gp_gs,
+        pointgs,
+        coherentgs,
+        robustsplat,
         sgpose,
         protogs,
         gaussianforest,

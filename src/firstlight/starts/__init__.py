@@ -8,7 +8,10 @@ from firstlight.starts.gp import GpStart as GpStart
 from firstlight.starts.guided import GuidedStart as GuidedStart
 from firstlight.starts.igmn import IgmnStart as IgmnStart
 from firstlight.starts.mask_cuboid import MaskCuboid as MaskCuboid
+from firstlight.starts.pixelwise import PixelGrid as PixelGrid
 from firstlight.starts.pixelwise import PixelStart as PixelStart
+from firstlight.starts.pixelwise import opacity_for as opacity_for
+from firstlight.starts.pixelwise import pixel_grids as pixel_grids
 from firstlight.starts.points_or_random import PointsOrRandom as PointsOrRandom
 from firstlight.starts.random_box import RandomBox as RandomBox
 from firstlight.starts.sfm_points import SfmPoints as SfmPoints

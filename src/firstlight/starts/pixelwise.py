@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -29,23 +30,58 @@ class PixelStart:
 
     def __call__(self, capture: Capture, generator: torch.Generator) -> Gaussians:
         """InputError when the capture has no cameras or no photo has depth."""
-        cameras = capture.cameras
-        if cameras is None:
-            raise InputError(f"The photos ({capture.layout}) have no camera poses: none to start from.")
-        pixels = sum(photo.width * photo.height for photo in capture.photos)
-        stride = max(1, int(np.ceil((pixels / self.most) ** 0.5)))
-        opacity = OPACITIES.get(len(capture), OPACITIES[4])
-        parts = [
-            _of_photo(photo, cameras.select([i]), stride, opacity, self.fewest_known)
-            for i, photo in enumerate(capture.photos)
-        ]
-        found = [part for part in parts if part is not None]
-        if not found:
-            raise InputError(f"No photo ({capture.layout}) has depth to start from. Choose a --geometry.")
-        whole = found[0]
-        for part in found[1:]:
-            whole = whole.append(part)
-        return whole
+        opacity = opacity_for(len(capture))
+        return Gaussians.merge(
+            [grid.gaussians(opacity) for grid in pixel_grids(capture, self.most, self.fewest_known)]
+        )
+
+
+def opacity_for(photos: int) -> float:
+    """Of each Gaussian at the start, the lower the more photos show the same."""
+    return OPACITIES.get(photos, OPACITIES[4])
+
+
+class PixelGrid(NamedTuple):
+    """Every ``stride``-th pixel of a photo that has depth: h × w of them, of which P are kept."""
+
+    photo: int  # its place in the capture
+    camera: Cameras
+    stride: int
+    rows: Tensor  # [h, w] int64, of the photo's pixels
+    columns: Tensor  # [h, w]
+    depth: Tensor  # [h, w] float64 z-depth, scene units, known everywhere
+    rgb: Tensor  # [h, w, 3] float32 in [0, 1]
+    kept: Tensor  # [h, w] bool: not masked out
+
+    def gaussians(self, opacity: float) -> Gaussians:
+        """One for each kept pixel, row by row."""
+        rows, columns, depth = (one[self.kept] for one in (self.rows, self.columns, self.depth))
+        xyz = on_rays(self.camera, columns, rows, depth)
+        return Gaussians.isotropic(xyz.float(), self.rgb[self.kept], self.width(depth).float(), opacity)
+
+    def width(self, depth: Tensor) -> Tensor:
+        """Standard deviation of a Gaussian at z-``depth``."""
+        focal = float(self.camera.Ks[0, 0, 0] + self.camera.Ks[0, 1, 1]) / 2
+        return 0.6 * self.stride * depth / focal
+
+
+def pixel_grids(capture: Capture, most: int, fewest_known: float = 0.01) -> list[PixelGrid]:
+    """Of each photo with depth at no less than ``fewest_known`` of its pixels; ``most`` pixels in all.
+
+    InputError when the capture has no cameras or no photo has depth.
+    """
+    if capture.cameras is None:
+        raise InputError(f"The photos ({capture.layout}) have no camera poses: none to start from.")
+    pixels = sum(photo.width * photo.height for photo in capture.photos)
+    stride = max(1, int(np.ceil((pixels / most) ** 0.5)))
+    grids = [
+        _of_photo(photo, i, capture.cameras.select([i]), stride, fewest_known)
+        for i, photo in enumerate(capture.photos)
+    ]
+    found = [grid for grid in grids if grid is not None]
+    if not found:
+        raise InputError(f"No photo ({capture.layout}) has depth to start from. Choose a --geometry.")
+    return found
 
 
 def filled(depth: np.ndarray) -> np.ndarray | None:
@@ -56,7 +92,7 @@ def filled(depth: np.ndarray) -> np.ndarray | None:
     return np.asarray(depth[tuple(nearest)])
 
 
-def _of_photo(photo: Photo, camera: Cameras, stride: int, opacity: float, fewest: float) -> Gaussians | None:
+def _of_photo(photo: Photo, index: int, camera: Cameras, stride: int, fewest: float) -> PixelGrid | None:
     known = None if photo.depth is None else photo.depth()
     if known is None or (known > 0).mean() < fewest:
         return None
@@ -64,14 +100,17 @@ def _of_photo(photo: Photo, camera: Cameras, stride: int, opacity: float, fewest
     assert depth is not None
     picture = photo.decode()
     rows, columns = np.mgrid[stride // 2 : photo.height : stride, stride // 2 : photo.width : stride]
-    if picture.mask is not None:
-        keep = picture.mask[rows, columns] >= 128
-        rows, columns = rows[keep], columns[keep]
-    z = torch.from_numpy(depth[rows, columns].astype(np.float64)).reshape(-1)
-    xyz = on_rays(camera, torch.from_numpy(columns).reshape(-1), torch.from_numpy(rows).reshape(-1), z)
-    rgb = torch.from_numpy(picture.rgb[rows, columns].astype(np.float32) / 255).reshape(-1, 3)
-    focal = float(camera.Ks[0, 0, 0] + camera.Ks[0, 1, 1]) / 2
-    return Gaussians.isotropic(xyz.float(), rgb, (0.6 * stride * z / focal).float(), opacity)
+    kept = np.ones(rows.shape, bool) if picture.mask is None else picture.mask[rows, columns] >= 128
+    return PixelGrid(
+        index,
+        camera,
+        stride,
+        torch.from_numpy(rows),
+        torch.from_numpy(columns),
+        torch.from_numpy(depth[rows, columns].astype(np.float64)),
+        torch.from_numpy(picture.rgb[rows, columns].astype(np.float32) / 255),
+        torch.from_numpy(kept),
+    )
 
 
 def on_rays(camera: Cameras, columns: Tensor, rows: Tensor, depth: Tensor) -> Tensor:

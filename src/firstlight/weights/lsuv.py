@@ -21,6 +21,7 @@ def lsuv_(
     std: float = 1.0,
     tolerance: float = 0.1,
     tries: int = 10,
+    center: bool = False,
     generator: torch.Generator | None = None,
     run: Callable[..., Any] | None = None,
 ) -> list[str]:
@@ -28,7 +29,9 @@ def lsuv_(
 
     inputs: one batch, as ``module`` is called with; ``run`` is called in its place where given. Layers are
     scaled in the order in which the batch reaches them, one that it reaches twice by its first output; those
-    that it does not reach stay orthogonal. Buffers (running averages of normalisations) and the mode
+    that it does not reach stay orthogonal. With ``center`` each channel's bias takes the mean of its outputs
+    away, where there is a bias: without it, inputs that are all of one sign leave a ReLU's units always on or
+    always off. Buffers (running averages of normalisations) and the mode
     (training or not) are left as they were. Returns the names of dead layers, whose outputs do not vary
     whatever the scale.
     """
@@ -40,13 +43,20 @@ def lsuv_(
         dead = []
         for name, layer in _in_order(module, run, inputs):
             for _ in range(tries):
-                spread = float(_first_output(layer, run, inputs).std())
+                output = _first_output(layer, run, inputs)
+                if center and layer.bias is not None:
+                    mean = output.transpose(0, _channels(layer)).flatten(1).mean(1)
+                    layer.bias.sub_(mean)
+                    output = _first_output(layer, run, inputs)
+                spread = float(output.std())
                 if not spread > DEAD:
                     dead.append(name)
                     break
                 if abs(spread / std - 1) <= tolerance:
                     break
                 layer.weight.mul_(std / spread)
+                if layer.bias is not None:
+                    layer.bias.mul_(std / spread)
         return dead
     finally:
         for part, training in modes.items():
@@ -67,6 +77,11 @@ def _in_order(module: nn.Module, run: Callable[..., Any], inputs: Any) -> list[t
         for hook in hooks:
             hook.remove()
     return list(seen.items())
+
+
+def _channels(layer: Weighted) -> int:
+    """Which dimension of its output counts channels."""
+    return -1 if isinstance(layer, nn.Linear) else 1
 
 
 def _noting(seen: dict[str, Weighted], name: str) -> Callable[..., None]:

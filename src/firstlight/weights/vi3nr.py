@@ -1,4 +1,4 @@
-"""Weights for any activation (Koneputugodage et al. 2025, "VI3NR: Variance Informed Initialization for INRs")."""
+"""Weights for any activation (VI3NR: Variance Informed Initialization, Koneputugodage et al. 2025)."""
 
 from __future__ import annotations
 
@@ -23,13 +23,15 @@ def vi3nr_gain(activation: Activation, sigma: float = 1.0) -> float:
     gain² = σ² / E[f(σz)²] for standard normal z; weights have the variance gain² / fan-in.
     """
     z, density = _normal()
-    return sigma / float((activation(sigma * z).square() * density).sum()) ** 0.5
+    power = float((activation(sigma * z).square() * density).sum())
+    return float(sigma / power**0.5)
 
 
 def vi3nr_sigma(activation: Activation) -> float:
-    """The standard deviation before ``activation`` at which gradients, too, keep theirs: the best of [1e-3, 10].
+    """The standard deviation before ``activation`` at which gradients keep theirs, too.
 
-    It brings σ² E[f′(σz)²] / E[f(σz)²] nearest to 1. Where many do (a ReLU's is 1 for all), that nearest to 1.
+    The one of [1e-3, 10] that brings σ² E[f′(σz)²] / E[f(σz)²] nearest to 1; where many do (a ReLU's is 1 for
+    all), that nearest to 1.
     """
     z, density = _normal()
     sigmas = torch.logspace(math.log10(SMALLEST), math.log10(LARGEST), TRIED, dtype=torch.float64)

@@ -1,0 +1,18 @@
+"""RobustSplat: Decoupling Densification and Dynamics for Transient-Free 3DGS (Fu et al. 2025)."""
+
+from firstlight.density import Vanilla
+from firstlight.fitting import Rates, Recipe, WithoutTransients
+from firstlight.starts import PointsOrRandom
+
+RECIPE = Recipe(
+    name="robustsplat",
+    summary="People and cars that pass by are left out: a mask learned on the way, and growth only late.",
+    paper="RobustSplat: Decoupling Densification and Dynamics for Transient-Free 3DGS (Fu et al. 2025)",
+    start=PointsOrRandom(),
+    # Growing early is what fits passers-by. Opacities are not reset: in a short fit that comes once at most.
+    density=Vanilla(start=10_000, stop=20_000, reset_every=30_000),
+    losses=(WithoutTransients(),),
+    rates=Rates(logit_opacities=0.025),
+    partial="Without DINOv2's weights on this computer, colours and edges tell what is transient, and find "
+    "less. Opacities are never reset.",
+)
