@@ -19,6 +19,7 @@ DINOV2 = "facebook/dinov2-with-registers-small"  # Apache-2.0
 LIGHTNESS, CHROMA, DIRECTIONS = 8, 8, 8  # bins
 GROUPS = [LIGHTNESS, CHROMA, CHROMA, DIRECTIONS + 1]
 COLOURFUL = 48.0  # a and b beyond this fall into the last bin
+SHARPNESS = 0.75  # so that unrelated cells of photos come out below a half
 STEEP = 10.0  # change of lightness over two pixels that is an edge and nothing else
 CACHED = 64  # descriptions of photos
 
@@ -67,7 +68,7 @@ class Histograms:
         return counted.clamp(min=0).sqrt().permute(1, 2, 0)
 
     def alike(self, a: Tensor, b: Tensor) -> Tensor:
-        return torch.stack([group.sum(-1) for group in torch.split(a * b, GROUPS, -1)]).prod(0).sqrt()
+        return torch.stack([group.sum(-1) for group in torch.split(a * b, GROUPS, -1)]).prod(0) ** SHARPNESS
 
 
 def _shares(values: Tensor, low: float, high: float, bins: int) -> Tensor:

@@ -46,16 +46,17 @@ class WithoutTransients:
     fine_cells: int = 36
     static_above: float = 0.25
     margin: float = 7 / 500  # of the longer side: the window of the erosion
-    rate: float = 1e-2
+    rate: float = 3e-2
     sees_depth: ClassVar[bool] = False
 
     def __call__(self, view: View) -> Tensor:
+        if view.fraction < self.start / 2:
+            return photometric(view.rendered, view.photo, view.mask, self.ssim_weight)
         describe = get_descriptor(self.features)
         seen = self.inputs(describe, view.photo)
         network = MaskNetwork.of(view.lasting, seen, view.generator)
-        if view.fraction >= self.start / 2:
-            self._teach(network, describe, seen, view)
-            network.keep(view.lasting)
+        self._teach(network, describe, seen, view)
+        network.keep(view.lasting)
         mask = view.mask
         if view.fraction >= self.start:
             mask = self.mask(network, seen, view.photo)

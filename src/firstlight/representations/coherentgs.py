@@ -131,7 +131,10 @@ def ranges(disparity: Tensor, count: int) -> Tensor:
 
 
 def pairs_of(capture: Capture, sheets: list[Sheet]) -> list[Pair]:
-    """Of each photo and the next one, both ways; of all photos where they are no more than four."""
+    """Of each photo and the next one, both ways; of all photos where they are no more than four.
+
+    Photos of different sizes are no pair.
+    """
     steps = range(1, len(sheets)) if len(sheets) <= 4 else range(1, 2)
     grey = [
         cv2.cvtColor(capture.photos[sheet.grid.photo].decode().rgb, cv2.COLOR_RGB2GRAY) for sheet in sheets

@@ -19,6 +19,7 @@ from firstlight.scene import Capture, Gaussians
 from firstlight.scene.neighbours import local_planes, nearest
 from firstlight.scene.sh import rgb_to_sh
 
+SIZE = 320  # pixels of the long side of photos that features are made of
 CHANNELS = (8, 16, 24)  # of photos' features at strides 1, 2 and 4
 OCTAVES = 2  # of the code of an offset
 TIMID = 0.1  # of the heads' outputs at first: the scene begins as the start left it
@@ -107,7 +108,8 @@ def sightings(means: Tensor, capture: Capture, most: int) -> list[Sighting]:
             ]
             seen &= (there <= 0) | (local[:, 2] < HIDDEN_BEHIND * there)
         ray = normalize(means.double() - cameras.centers[index].double(), dim=-1)
-        picture = torch.from_numpy(photo.decode().rgb).permute(2, 0, 1)[None].float() / 127.5 - 1
+        small = photo.resized(SIZE).decode().rgb
+        picture = torch.from_numpy(small).permute(2, 0, 1)[None].float() / 127.5 - 1
         found.append(
             Sighting(picture, place.float()[None, None], seen, (ray * planes.normals).sum(-1).abs().float())
         )
