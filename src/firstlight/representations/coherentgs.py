@@ -355,6 +355,6 @@ def roughness(disparity: Tensor, sheet: Sheet) -> tuple[Tensor, Tensor]:
         a, b = (a, b) if axis else (a[::-1], b[::-1])
         both = kept[a] & kept[b]
         difference = (disparity[a] - disparity[b]).abs() * both
-        rough = rough + difference.sum() / kept.sum()
-        inside = inside + (difference * (segment[a] == segment[b])).sum() / kept.sum()
+        rough = rough + difference.sum() / kept.sum().clamp(min=1)
+        inside = inside + (difference * (segment[a] == segment[b])).sum() / kept.sum().clamp(min=1)
     return rough, inside
