@@ -3,7 +3,10 @@
 from firstlight.fitting._adam import VisibleAdam as VisibleAdam
 from firstlight.fitting._network_adam import NetworkAdam as NetworkAdam
 from firstlight.fitting.alignment import align_cameras as align_cameras
+from firstlight.fitting.binocular import Binocular as Binocular
 from firstlight.fitting.cameras import CameraRefinement as CameraRefinement
+from firstlight.fitting.depth import DepthCorrelation as DepthCorrelation
+from firstlight.fitting.depth import DepthRegularisation as DepthRegularisation
 from firstlight.fitting.loop import Fit as Fit
 from firstlight.fitting.loop import Fitted as Fitted
 from firstlight.fitting.loop import fit_gaussians as fit_gaussians
@@ -17,6 +20,7 @@ from firstlight.fitting.outlines import Outlined as Outlined
 from firstlight.fitting.outlines import Silhouette as Silhouette
 from firstlight.fitting.recipe import Rates as Rates
 from firstlight.fitting.recipe import Recipe as Recipe
+from firstlight.fitting.stopping import DepthStop as DepthStop
 from firstlight.fitting.terms import DepthTeacher as DepthTeacher
 from firstlight.fitting.terms import OpacityPenalty as OpacityPenalty
 from firstlight.fitting.terms import Photometric as Photometric

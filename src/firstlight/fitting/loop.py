@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
@@ -27,7 +28,7 @@ from firstlight.fitting.model import Model, PlainModel, under
 from firstlight.fitting.pictures import Pictures, as_tensors
 from firstlight.fitting.recipe import Recipe
 from firstlight.fitting.terms import Rendered, View
-from firstlight.losses import psnr
+from firstlight.losses import depth_l1, psnr
 from firstlight.progress import Progress, Silent
 from firstlight.render import BLUR, render_camera
 from firstlight.scene import Cameras, Capture, Gaussians, Split
@@ -85,6 +86,7 @@ class Fit:
         self.order = torch.zeros(0, dtype=torch.long)
         self.memory: dict[str, Tensor] = {}  # of the losses
         self.lasting: dict[str, Tensor] = {}  # likewise, whatever becomes of the Gaussians
+        self.stopping: dict[str, Tensor] = {}
         self.done = 0
         self.model: Model
         self.represented = False  # by what the recipe optimises in the place of plain Gaussians
@@ -109,6 +111,11 @@ class Fit:
         self.represented = True
         self.memory.clear()
 
+    @property
+    def over(self) -> bool:
+        """Whether there is no next step."""
+        return self.done >= self.recipe.steps or bool(self.stopping.get("over", False))
+
     def camera(self, index: int, scale: float = 1.0) -> Cameras:
         """Where the camera of photo ``index`` stands now."""
         camera = self.pictures.camera(index, scale)
@@ -128,10 +135,11 @@ class Fit:
             blur=blur,
         )
 
-    def look(self, camera: Cameras) -> Rendered:
-        """The present Gaussians from any camera."""
+    def look(self, index: int, camera: Cameras) -> Rendered:
+        """The present Gaussians from any camera, exposed as photo ``index`` is."""
         colors, alpha, _ = self.render(camera, self.model.gaussians, depth=True)
-        return Rendered(colors[..., :3], alpha, colors[..., 3])
+        rgb = colors[..., :3] if self.exposure is None else self.exposure.apply(colors[..., :3], index)
+        return Rendered(rgb, alpha, colors[..., 3])
 
     def step(self, look: bool = False) -> Outcome:
         """One photo, one update. ``look`` asks for the PSNR of the photo."""
@@ -154,7 +162,7 @@ class Fit:
             camera,
             self.extent,
             self.generator,
-            self.look,
+            partial(self.look, index),
             self.memory,
             depth=colors[..., 3] if deep else None,
             measured_depth=sight.depth,
@@ -172,6 +180,9 @@ class Fit:
         if self.cameras is not None and recipe.cameras is not None:
             self.cameras.step(index, recipe.cameras, fraction)
         self.done += 1
+        if recipe.stop is not None and view.depth is not None and view.measured_depth is not None:
+            difference = depth_l1(view.depth.detach(), view.measured_depth, mask)
+            recipe.stop.observe(self.stopping, difference, self.done, recipe.steps)
         rebuilt = self.model.rebuilt
         self.model.refine(self._refinement(rates["means"]))
         if self.model.rebuilt != rebuilt:
@@ -235,6 +246,7 @@ class Fit:
             **{f"cameras.{name}": tensor for name, tensor in cameras.items()},
             **{f"memory.{name}": tensor for name, tensor in self.memory.items()},
             **{f"lasting.{name}": tensor for name, tensor in self.lasting.items()},
+            **{f"stopping.{name}": tensor for name, tensor in self.stopping.items()},
             "random": self.generator.get_state(),
             "order": self.order,
             "represented": torch.tensor(self.represented),
@@ -250,6 +262,7 @@ class Fit:
             self.model = PlainModel.restore(state, self.recipe.density)
         self.memory = under("memory.", state)
         self.lasting = under("lasting.", state)
+        self.stopping = under("stopping.", state)
         if self.exposure is not None:
             self.exposure.load(under("exposure.", state))
         if self.cameras is not None:
@@ -354,7 +367,7 @@ class _Course:
         with _log_file(self.keeper.folder, fit.done) as log, Interrupt() as interrupt:
             with self.progress.stage("Fitting", steps) as stage:
                 stage.advance(fit.done)
-                while fit.done < steps and not interrupt.asked:
+                while not fit.over and not interrupt.asked:
                     look = (fit.done + 1) % log_every == 0
                     outcome = fit.step(look)
                     stage.advance()
@@ -364,9 +377,11 @@ class _Course:
                     self._show(outcome)
                     self.keeper.save(fit, self.seconds)
             self.keeper.save(fit, self.seconds, now=True)
+        if fit.over and fit.done < steps:
+            self.progress.note(f"  step {fit.done:,}: depth got no better, so this is the end")
         cameras = None if fit.cameras is None else fit.cameras.on(fit.pictures.cameras)
         model = fit.model if fit.represented else None
-        return Fitted(fit.model.gaussians.clone(), fit.done, self.seconds, fit.done >= steps, cameras, model)
+        return Fitted(fit.model.gaussians.clone(), fit.done, self.seconds, fit.over, cameras, model)
 
     def _log(self, log: TextIO | None, outcome: Outcome, probe: bool) -> None:
         line: dict[str, Any] = {

@@ -11,6 +11,7 @@ import torch
 from firstlight.density import Strategy
 from firstlight.fitting.cameras import CameraRefinement
 from firstlight.fitting.model import Representation
+from firstlight.fitting.stopping import DepthStop
 from firstlight.fitting.terms import Photometric, Term
 from firstlight.scene import Capture, Gaussians
 
@@ -73,6 +74,7 @@ class Recipe:
     antialiased: bool = False
     cameras: CameraRefinement | None = None  # None: they stay where they are
     dropout: float = 0.0  # share of the Gaussians that the last steps leave out; it grows to that from none
+    stop: DepthStop | None = None  # None: the last step is the end
     max_gaussians: int | None = None  # also of the start, which is thinned out; None: as the density says
     needs: tuple[str, ...] = ()  # packages beyond firstlight's own
     few: Recipe | None = None  # in the place of this one where at most FEW photos train
@@ -81,7 +83,7 @@ class Recipe:
     @property
     def sees_depth(self) -> bool:
         """Whether a step renders depth."""
-        return any(term.sees_depth for term in self.losses)
+        return self.stop is not None or any(term.sees_depth for term in self.losses)
 
     def limited(self, most: int) -> Recipe:
         """The same with at most ``most`` Gaussians at any time."""

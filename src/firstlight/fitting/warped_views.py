@@ -8,14 +8,12 @@ from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import grid_sample, normalize
+from torch.nn.functional import normalize
 
+from firstlight.fitting._warping import KEEP_FROM, SOLID, meet
 from firstlight.fitting.terms import Rendered, View
 from firstlight.scene import Cameras
 from firstlight.scene.rotation import quat_to_rotmat
-
-SOLID = 0.9  # alpha from which a pixel shows a surface
-KEEP_FROM = 128  # a mask value from here on is kept
 
 
 @dataclass(frozen=True)
@@ -87,16 +85,7 @@ def _turned(view: View, solid: Tensor, most: float) -> Cameras:
 
 def _warped(view: View, solid: Tensor, nearby: Cameras, there: Rendered) -> _Warped:
     assert view.depth is not None
-    height, width = there.depth.shape
-    K = view.camera.Ks[0]
-    back = view.camera.viewmats[0].detach() @ torch.linalg.inv(nearby.viewmats[0])
-    row, column = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
-    rays = torch.stack([column, row, torch.ones_like(row)], -1) @ torch.linalg.inv(K).T
     kept = there.alpha > SOLID
-    points = (there.depth[..., None] * rays)[kept] @ back[:3, :3].T + back[:3, 3]  # [P, 3]
-    z = points[:, 2]
-    place = (points @ K.T)[:, :2] / z[:, None].clamp(min=1e-6)
-    grid = (2 * place / torch.tensor([width, height]) - 1)[None, None]  # [1, 1, P, 2]
-    own = torch.cat([view.photo.float() / 255, view.depth[..., None], solid[..., None].float()], -1)
-    found = grid_sample(own.permute(2, 0, 1)[None], grid, align_corners=False)[0, :, 0].T  # [P, 5]
-    return _Warped(z, found[:, 3], there.rgb[kept], found[:, :3], (found[:, 4] > 0.999) & (z > 0))
+    own = torch.cat([view.photo.float() / 255, view.depth[..., None]], -1)
+    met = meet(there.depth, kept, nearby, view.camera, own, solid)
+    return _Warped(met.z, met.channels[:, 3], there.rgb[kept], met.channels[:, :3], met.inside)

@@ -1,0 +1,28 @@
+"""How far rendered depth is from being known depth up to scale and offset."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+_FEWEST = 16  # pixels, below which a correlation says nothing
+
+
+def depth_correlation(depth: Tensor, known: Tensor, mask: Tensor | None = None) -> Tensor:
+    """1 − Pearson's correlation of ``depth`` [H, W] and ``known`` [H, W] (0 = unknown).
+
+    It cares neither for the scale nor for the offset of ``known`` (LM-Gaussian, Yu et al. 2024).
+    mask: [H, W] uint8, 128 and more keep the pixel. Returns a scalar in [0, 2], 0 where fewer than 16
+    pixels are known or all of them are equal.
+    """
+    counts = known > 0
+    if mask is not None:
+        counts &= mask >= 128
+    if int(counts.sum()) < _FEWEST:
+        return depth.new_zeros(())
+    x, y = depth[counts], known[counts]
+    x, y = x - x.mean(), y - y.mean()
+    spread = x.square().sum() * y.square().sum()
+    if float(spread.detach()) <= 0:
+        return depth.new_zeros(())
+    correlation: Tensor = (x * y).sum() / spread.sqrt()
+    return 1 - correlation
