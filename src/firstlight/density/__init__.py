@@ -7,6 +7,7 @@ from firstlight.density._splitting import drawn_from as drawn_from
 from firstlight.density._splitting import halves as halves
 from firstlight.density.complexity import Complexity as Complexity
 from firstlight.density.consistent import Consistent as Consistent
+from firstlight.density.decay import Decaying as Decaying
 from firstlight.density.fading import Fading as Fading
 from firstlight.density.fixed import Fixed as Fixed
 from firstlight.density.mcmc import Mcmc as Mcmc

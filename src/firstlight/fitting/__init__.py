@@ -4,9 +4,13 @@ from firstlight.fitting._adam import VisibleAdam as VisibleAdam
 from firstlight.fitting._network_adam import NetworkAdam as NetworkAdam
 from firstlight.fitting.alignment import align_cameras as align_cameras
 from firstlight.fitting.binocular import Binocular as Binocular
+from firstlight.fitting.blurring import Mollification as Mollification
 from firstlight.fitting.cameras import CameraRefinement as CameraRefinement
+from firstlight.fitting.co_training import Accord as Accord
+from firstlight.fitting.co_training import CoTraining as CoTraining
 from firstlight.fitting.depth import DepthCorrelation as DepthCorrelation
 from firstlight.fitting.depth import DepthRegularisation as DepthRegularisation
+from firstlight.fitting.guidance import StartGuidance as StartGuidance
 from firstlight.fitting.loop import Fit as Fit
 from firstlight.fitting.loop import Fitted as Fitted
 from firstlight.fitting.loop import fit_gaussians as fit_gaussians
@@ -16,6 +20,8 @@ from firstlight.fitting.model import Model as Model
 from firstlight.fitting.model import PlainModel as PlainModel
 from firstlight.fitting.model import Representation as Representation
 from firstlight.fitting.multi_scale import MultiScale as MultiScale
+from firstlight.fitting.normals import DepthNormals as DepthNormals
+from firstlight.fitting.normals import NormalTeacher as NormalTeacher
 from firstlight.fitting.outlines import Outlined as Outlined
 from firstlight.fitting.outlines import Silhouette as Silhouette
 from firstlight.fitting.recipe import Rates as Rates
@@ -29,4 +35,5 @@ from firstlight.fitting.terms import SurfaceAlignment as SurfaceAlignment
 from firstlight.fitting.terms import Term as Term
 from firstlight.fitting.terms import View as View
 from firstlight.fitting.transients import WithoutTransients as WithoutTransients
+from firstlight.fitting.virtual_cameras import VirtualCameras as VirtualCameras
 from firstlight.fitting.warped_views import WarpedViews as WarpedViews

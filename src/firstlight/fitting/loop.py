@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -35,6 +35,7 @@ from firstlight.scene import Cameras, Capture, Gaussians, Split
 from firstlight.starts import thinned_out
 
 LOGGED = 100  # lines of metrics.jsonl a run
+OPAQUE = 4.6  # logit of 0.99
 PROBED = 5  # times that the held-out photos are looked at on the way
 
 
@@ -87,7 +88,13 @@ class Fit:
         self.memory: dict[str, Tensor] = {}  # of the losses
         self.lasting: dict[str, Tensor] = {}  # likewise, whatever becomes of the Gaussians
         self.stopping: dict[str, Tensor] = {}
+        self.begun: Gaussians | None = None  # the start, where the recipe is guided by it
         self.done = 0
+        self.twin: Fit | None = None
+        self.other: Fit | None = None  # the twin's, or the one whose twin this is
+        if recipe.co_training is not None:
+            self.twin = self.other = Fit(capture, replace(recipe, co_training=None), train, seed + 1)
+            self.twin.other = self
         self.model: Model
         self.represented = False  # by what the recipe optimises in the place of plain Gaussians
 
@@ -96,10 +103,14 @@ class Fit:
         gaussians = self.recipe.start(self.seen, self.generator)
         if self.recipe.max_gaussians is not None:
             gaussians = thinned_out(gaussians, self.recipe.max_gaussians, self.generator)
+        if self.recipe.guided:
+            self.begun = replace(gaussians.clone(), logit_opacities=torch.full((len(gaussians),), OPAQUE))
         self.model = PlainModel(gaussians.with_degree(self.recipe.sh_degree), self.recipe.density)
         if self.cameras is not None and self.seen.cameras is not None:
             self.cameras.reach.fill_(reach_of(self.seen.cameras, gaussians.means))
         self._represent()
+        if self.twin is not None:
+            self.twin.begin()
 
     def _represent(self) -> None:
         """Put what the recipe optimises in the place of plain Gaussians, once it is time."""
@@ -121,6 +132,12 @@ class Fit:
         camera = self.pictures.camera(index, scale)
         return camera if self.cameras is None else self.cameras.place(camera, index)
 
+    @property
+    def training(self) -> Cameras:
+        """The cameras of all training photos, where they stand now."""
+        cameras = self.pictures.cameras if self.cameras is None else self.cameras.on(self.pictures.cameras)
+        return cameras.select(self.train)
+
     def render(
         self, camera: Cameras, gaussians: Gaussians, depth: bool = False, blur: float = BLUR
     ) -> tuple[Tensor, Tensor, dict[str, Any]]:
@@ -140,6 +157,11 @@ class Fit:
         colors, alpha, _ = self.render(camera, self.model.gaussians, depth=True)
         rgb = colors[..., :3] if self.exposure is None else self.exposure.apply(colors[..., :3], index)
         return Rendered(rgb, alpha, colors[..., 3])
+
+    def look_back(self, gaussians: Gaussians, camera: Cameras) -> Rendered:
+        """What ``gaussians``, which no exposure belongs to, show from any camera."""
+        colors, alpha, _ = render_camera(gaussians, camera, background=self.background, depth=True)
+        return Rendered(colors[..., :3], alpha, colors[..., 3])
 
     def step(self, look: bool = False) -> Outcome:
         """One photo, one update. ``look`` asks for the PSNR of the photo."""
@@ -167,6 +189,9 @@ class Fit:
             depth=colors[..., 3] if deep else None,
             measured_depth=sight.depth,
             lasting=self.lasting,
+            training=self.training,
+            other=None if self.other is None else partial(self.other.look, index),
+            begun=None if self.begun is None else partial(self.look_back, self.begun),
         )
         loss = torch.stack([term(view) for term in recipe.losses]).sum()
         self.model.zero_grad()
@@ -188,6 +213,9 @@ class Fit:
         if self.model.rebuilt != rebuilt:
             self.memory.clear()
         self._represent()
+        if self.twin is not None and recipe.co_training is not None:
+            self.twin.step()
+            recipe.co_training.prune(self.model, self.twin.model, self.done, recipe.steps)
         quality = psnr(rendered, photo, mask) if look else math.nan
         return Outcome(float(loss.detach()), quality, rendered.shape[1], rendered.shape[0])
 
@@ -203,7 +231,10 @@ class Fit:
 
     def _sight(self, index: int, scale: float, every: int) -> _Sight:
         camera = self.camera(index, scale)
-        photo, mask = as_tensors(self.pictures.at(index, scale))
+        picture = self.pictures.at(index, scale)
+        if self.recipe.mollification is not None:
+            picture = self.recipe.mollification.apply(picture, self.done / self.recipe.steps)
+        photo, mask = as_tensors(picture)
         depth = self.pictures.depth(index, scale) if self.recipe.sees_depth else None
         if every == 1:
             return _Sight(camera, photo, mask, depth)
@@ -246,7 +277,9 @@ class Fit:
             **{f"cameras.{name}": tensor for name, tensor in cameras.items()},
             **{f"memory.{name}": tensor for name, tensor in self.memory.items()},
             **{f"lasting.{name}": tensor for name, tensor in self.lasting.items()},
+            **({} if self.begun is None else {f"begun.{k}": v for k, v in self.begun.tensors().items()}),
             **{f"stopping.{name}": tensor for name, tensor in self.stopping.items()},
+            **({} if self.twin is None else {f"twin.{k}": v for k, v in self.twin.state().items()}),
             "random": self.generator.get_state(),
             "order": self.order,
             "represented": torch.tensor(self.represented),
@@ -263,11 +296,14 @@ class Fit:
         self.memory = under("memory.", state)
         self.lasting = under("lasting.", state)
         self.stopping = under("stopping.", state)
+        self.begun = Gaussians(**under("begun.", state)) if self.recipe.guided else None
         if self.exposure is not None:
             self.exposure.load(under("exposure.", state))
         if self.cameras is not None:
             self.cameras.load(under("cameras.", state))
         self.generator.set_state(state["random"])
+        if self.twin is not None:
+            self.twin.restore(step, under("twin.", state))
         self.order = state["order"]
 
 

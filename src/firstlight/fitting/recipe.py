@@ -9,7 +9,10 @@ from typing import Any
 import torch
 
 from firstlight.density import Strategy
+from firstlight.fitting.blurring import Mollification
 from firstlight.fitting.cameras import CameraRefinement
+from firstlight.fitting.co_training import CoTraining
+from firstlight.fitting.guidance import StartGuidance
 from firstlight.fitting.model import Representation
 from firstlight.fitting.stopping import DepthStop
 from firstlight.fitting.terms import Photometric, Term
@@ -70,10 +73,12 @@ class Recipe:
     sh_every: float = 1 / 30  # of the steps: then the next degree joins
     pictures: tuple[tuple[float, float], ...] = ((0.0, 1.0),)  # from this fraction on, photos at this scale
     dilation: tuple[tuple[float, int], ...] = ((0.0, 1),)  # from there on, one pixel of each d × d (Turbo-GS)
+    mollification: Mollification | None = None  # None: photos are sharp from the first step on
     exposure: bool = True  # one affine colour map a photo: only where photos are a camera's own
     antialiased: bool = False
     cameras: CameraRefinement | None = None  # None: they stay where they are
     dropout: float = 0.0  # share of the Gaussians that the last steps leave out; it grows to that from none
+    co_training: CoTraining | None = None  # a second set of Gaussians beside the scene's
     stop: DepthStop | None = None  # None: the last step is the end
     max_gaussians: int | None = None  # also of the start, which is thinned out; None: as the density says
     needs: tuple[str, ...] = ()  # packages beyond firstlight's own
@@ -84,6 +89,11 @@ class Recipe:
     def sees_depth(self) -> bool:
         """Whether a step renders depth."""
         return self.stop is not None or any(term.sees_depth for term in self.losses)
+
+    @property
+    def guided(self) -> bool:
+        """Whether the start is kept to be looked at during the fit."""
+        return any(isinstance(term, StartGuidance) for term in self.losses)
 
     def limited(self, most: int) -> Recipe:
         """The same with at most ``most`` Gaussians at any time."""

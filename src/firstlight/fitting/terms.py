@@ -45,6 +45,9 @@ class View:
     lasting: dict[str, Tensor] = field(
         default_factory=dict
     )  # like ``memory``, but kept to the end of the fit
+    training: Cameras | None = None  # of all training photos, as they stand now
+    other: Callable[[Cameras], Rendered] | None = None  # the twin's picture, where two sets are trained
+    begun: Callable[[Cameras], Rendered] | None = None  # the start, opaque; where ``guided`` by it
 
 
 class Term(Protocol):

@@ -12,9 +12,9 @@ from firstlight.recipes import vanilla
 # Fields of a recipe, and the stage of a fit that they belong to.
 _STAGES = {
     "geometry": "geometry", "start": "start", "losses": "losses", "density": "density", "rates": "optimiser",
-    "cameras": "cameras", "pictures": "pictures", "dilation": "pictures", "dropout": "rendering",
-    "antialiased": "rendering", "sh_degree": "colour", "sh_every": "colour",
-    "representation": "representation",
+    "cameras": "cameras", "pictures": "pictures", "dilation": "pictures", "mollification": "pictures",
+    "stop": "stopping", "co_training": "twin", "dropout": "rendering", "antialiased": "rendering",
+    "sh_degree": "colour", "sh_every": "colour", "representation": "representation",
 }  # fmt: skip
 
 
