@@ -44,6 +44,7 @@ def fit(
     poses: Literal["all", "train"] = "all",
     refine_cameras: bool = False,
     geometry: str | None = None,
+    repair: str | None = None,
     resume: bool = False,
     live: bool = False,
 ) -> int:
@@ -64,6 +65,8 @@ def fit(
         refine_cameras: Move the training cameras along with the scene.
         geometry: Dense geometry for recipes that use it, instead of their own choice: stereo, a provider that
             'firstlight doctor' lists, a folder with a depth model, or none.
+        repair: Let a diffusion model repair views between the photos, and learn from these a little: a model
+            that 'firstlight doctor' lists, or a folder that diffusers saved. Slow without a GPU.
         resume: Go on with the run in --out that was stopped, with the settings it began with.
         live: Watch the scene in the browser while it trains.
     """
@@ -92,6 +95,7 @@ def fit(
             poses=poses,
             refine_cameras=refine_cameras,
             geometry=geometry,
+            repair=repair,
             progress=progress,
             audience=viewer,
         )
@@ -470,6 +474,7 @@ def doctor() -> int:
     """Say what this computer offers, and what is missing."""
     from firstlight import pipeline
     from firstlight.geometry import PROVIDERS
+    from firstlight.repair import REPAIRERS
 
     table = Table(show_header=False, box=None)
     for name, value in pipeline.machine().items():
@@ -487,6 +492,11 @@ def doctor() -> int:
         missing = "" if provider.installed else f"; not installed: pip install 'firstlight[{provider.extra}]'"
         described = f"{provider.summary}; licence: {provider.licence}{missing}"
         table.add_row(f"--geometry {provider.name}", described)
+    for repairer in REPAIRERS.values():
+        missing = "" if repairer.installed else "; not installed: pip install 'firstlight[repair]'"
+        table.add_row(
+            f"--repair {repairer.name}", f"{repairer.summary}; licence: {repairer.licence}{missing}"
+        )
     Console().print(table)
     return 0
 

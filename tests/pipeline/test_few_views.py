@@ -44,3 +44,11 @@ def test_measuring_again_aligns_again(run: pipeline.Run, tmp_path: Path) -> None
     after = json.loads((tmp_path / "numbers.json").read_text())["summary"]
     for metric in ("psnr", "psnr_unaligned_cameras"):
         assert after[metric] == pytest.approx(before[metric], abs=0.02)
+
+
+def test_numbers_with_and_without_what_no_training_photo_saw(run: pipeline.Run) -> None:
+    summary = run.summary
+    assert 0.3 < summary["seen"] <= 1 and summary["psnr_seen"] > 10
+    for photo in run.about["per_photo"]:
+        assert (run.folder / photo["files"]["seen"]).is_file()
+    assert "no training photo shows it" in (run.folder / "report.html").read_text()

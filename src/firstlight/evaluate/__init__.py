@@ -12,3 +12,5 @@ from firstlight.evaluate.photos import Evaluation as Evaluation
 from firstlight.evaluate.photos import PhotoScore as PhotoScore
 from firstlight.evaluate.photos import evaluate_photos as evaluate_photos
 from firstlight.evaluate.report import write_report as write_report
+from firstlight.evaluate.seen import Depths as Depths
+from firstlight.evaluate.seen import seen_mask as seen_mask

@@ -15,10 +15,23 @@ import torch
 from torch import Tensor
 
 from firstlight.evaluate.lpips import Lpips, lpips_missing
-from firstlight.evaluate.metrics import Bytes, Floats, clamped, fit_colours, flip, psnr, ssim
+from firstlight.evaluate.metrics import (
+    KEEP_FROM,
+    Bytes,
+    Floats,
+    clamped,
+    fit_colours,
+    flip,
+    kept_pixels,
+    psnr,
+    ssim,
+)
 from firstlight.files.atomic import atomic_write
 from firstlight.progress import Progress, Silent
 from firstlight.scene import Capture, Picture
+
+SEEN = ("seen", "psnr_seen", "ssim_seen", "flip_seen")
+SHADE = 0.35  # of its brightness that a pixel keeps where no training photo saw its surface
 
 
 @dataclass(frozen=True)
@@ -33,7 +46,13 @@ class PhotoScore:
     flip: float
     psnr_aligned: float  # dB after an affine colour fit: never the headline
     lpips: float | None
-    files: dict[str, str] = field(default_factory=dict)  # render, photo, error: relative to the run folder
+    seen: float | None = None  # share of the pixels whose surface a training photo shows; None: not asked
+    psnr_seen: float | None = None  # the same numbers over these pixels alone
+    ssim_seen: float | None = None
+    flip_seen: float | None = None
+    files: dict[str, str] = field(
+        default_factory=dict
+    )  # render, photo, error, seen: relative to the run folder
 
 
 @dataclass(frozen=True)
@@ -46,7 +65,7 @@ class Evaluation:
     @property
     def means(self) -> dict[str, Any]:
         """Over photos, as ``run.json`` keeps them in its summary; null where there is no number."""
-        metrics = ("psnr", "ssim", "flip", "lpips", "psnr_aligned")
+        metrics = ("psnr", "ssim", "flip", "lpips", "psnr_aligned", *SEEN)
         return {name: self._mean(name) for name in metrics} | {"lpips_note": self.lpips_note}
 
     @property
@@ -66,11 +85,15 @@ def evaluate_photos(
     indices: list[int],
     folder: Path | None = None,
     progress: Progress | None = None,
+    seen: Callable[[int], Bytes] | None = None,
 ) -> Evaluation:
     """Compare ``render(i)`` [H, W, 3] with photo ``i`` for each of ``indices``, one photo at a time.
 
+    ``seen(i)`` [H, W] is 255 where a training photo shows what photo ``i`` does (``seen_mask``). With it, the
+    numbers are also taken over these pixels alone, and a fourth picture is the render with the others dark.
+
     Renders are rounded to 8 bits before anything is measured, so that the numbers can be had again from the
-    files. With a ``folder`` (the run's ``renders/``), each photo leaves three pictures there: what was
+    files. With a ``folder`` (the run's ``renders/``), each photo leaves its pictures there: what was
     rendered, the photo at that size, and the FLIP error in false colours (black 0, bright 1).
 
     InputError when ``folder`` cannot be written to, ValueError when a render has another size than its photo.
@@ -80,14 +103,20 @@ def evaluate_photos(
     scores = []
     with (progress or Silent()).stage("comparing with photos", len(indices)) as stage:
         for index in indices:
-            scores.append(_score(render(index), capture, index, folder, lpips))
+            known = None if seen is None else seen(index)
+            scores.append(_score(render(index), capture, index, folder, lpips, known))
             stage.advance()
             stage.say(f"PSNR {scores[-1].psnr:.2f}")
     return Evaluation(scores, note or "")
 
 
 def _score(
-    rendered: Tensor, capture: Capture, index: int, folder: Path | None, lpips: Lpips | None
+    rendered: Tensor,
+    capture: Capture,
+    index: int,
+    folder: Path | None,
+    lpips: Lpips | None,
+    seen: Bytes | None,
 ) -> PhotoScore:
     photo = capture.photos[index]
     picture: Picture = photo.decode()
@@ -101,6 +130,8 @@ def _score(
     files: dict[str, str] = {}
     if folder is not None:
         pictures = {"render": rounded, "photo": reference, "error": false_colours(difference.map)}
+        if seen is not None:
+            pictures["seen"] = shaded(rounded, seen)
         files = _write(folder, f"{index:04d}-{safe_name(photo.name)}", pictures)
     return PhotoScore(
         name=photo.name,
@@ -111,8 +142,21 @@ def _score(
         flip=difference.mean,
         psnr_aligned=psnr(fit_colours(test, reference, mask), reference, mask),
         lpips=None if lpips is None else lpips(test, reference, mask),
+        **({} if seen is None else _where_seen(test, reference, mask, seen)),
         files=files,
     )
+
+
+def _where_seen(test: Tensor, reference: Bytes, mask: Bytes | None, seen: Bytes) -> dict[str, float]:
+    """The numbers over pixels that count and whose surface a training photo shows."""
+    kept = kept_pixels(reference, mask)
+    both = np.where(kept, seen, np.uint8(0))
+    return {
+        "seen": float((both >= KEEP_FROM)[kept].mean()) if kept.any() else math.nan,
+        "psnr_seen": psnr(test, reference, both),
+        "ssim_seen": ssim(test, reference, both),
+        "flip_seen": flip(test, reference, both).mean,
+    }
 
 
 def _write(folder: Path, stem: str, pictures: dict[str, Bytes]) -> dict[str, str]:
@@ -137,6 +181,12 @@ def false_colours(error: Floats) -> Bytes:
     level = np.rint(np.clip(error, 0, 1) * 255).astype(np.uint8)
     colored = cv2.applyColorMap(level, cv2.COLORMAP_MAGMA)  # BGR
     return np.ascontiguousarray(colored[..., ::-1])
+
+
+def shaded(picture: Bytes, seen: Bytes) -> Bytes:
+    """``picture`` [H, W, 3] dark where ``seen`` [H, W] is below 128."""
+    dark = np.rint(SHADE * picture.astype(np.float32)).astype(np.uint8)
+    return np.where((seen >= KEEP_FROM)[..., None], picture, dark)
 
 
 def safe_name(name: str) -> str:

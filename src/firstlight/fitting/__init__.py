@@ -26,6 +26,7 @@ from firstlight.fitting.outlines import Outlined as Outlined
 from firstlight.fitting.outlines import Silhouette as Silhouette
 from firstlight.fitting.recipe import Rates as Rates
 from firstlight.fitting.recipe import Recipe as Recipe
+from firstlight.fitting.repaired_views import RepairedViews as RepairedViews
 from firstlight.fitting.stopping import DepthStop as DepthStop
 from firstlight.fitting.terms import DepthTeacher as DepthTeacher
 from firstlight.fitting.terms import OpacityPenalty as OpacityPenalty

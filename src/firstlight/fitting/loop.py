@@ -85,8 +85,8 @@ class Fit:
         self.exposure = Exposure(len(capture)) if recipe.exposure else None
         self.cameras = MovingCameras(capture.cameras) if recipe.cameras else None
         self.order = torch.zeros(0, dtype=torch.long)
-        self.memory: dict[str, Tensor] = {}  # of the losses
-        self.lasting: dict[str, Tensor] = {}  # likewise, whatever becomes of the Gaussians
+        self.memory: dict[str, Tensor] = {}  # of the losses, about rows of Gaussians
+        self.lasting: dict[str, Tensor] = {}  # of the losses, about anything else
         self.stopping: dict[str, Tensor] = {}
         self.begun: Gaussians | None = None  # the start, where the recipe is guided by it
         self.done = 0

@@ -42,9 +42,7 @@ class View:
     memory: dict[str, Tensor]  # of the terms, by their names; forgotten when Gaussians come or go
     depth: Tensor | None = None  # [H, W] expected z-depth; only where a term of the recipe ``sees_depth``
     measured_depth: Tensor | None = None  # [H, W] of the photo, 0 where unknown; likewise
-    lasting: dict[str, Tensor] = field(
-        default_factory=dict
-    )  # like ``memory``, but kept to the end of the fit
+    lasting: dict[str, Tensor] = field(default_factory=dict)  # as ``memory``, but kept for the whole fit
     training: Cameras | None = None  # of all training photos, as they stand now
     other: Callable[[Cameras], Rendered] | None = None  # the twin's picture, where two sets are trained
     begun: Callable[[Cameras], Rendered] | None = None  # the start, opaque; where ``guided`` by it

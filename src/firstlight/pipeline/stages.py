@@ -11,13 +11,22 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from firstlight.capture import load
 from firstlight.errors import InputError
-from firstlight.evaluate import Evaluation, evaluate_photos, write_report
-from firstlight.fitting import CameraRefinement, Recipe, align_cameras, fit_gaussians, peak_memory_mb
+from firstlight.evaluate import Depths, Evaluation, evaluate_photos, seen_mask, write_report
+from firstlight.fitting import (
+    CameraRefinement,
+    Recipe,
+    RepairedViews,
+    align_cameras,
+    fit_gaussians,
+    peak_memory_mb,
+)
 from firstlight.geometry import GEOMETRY_FILE, find_geometry, get_provider, load_geometry, save_geometry
 from firstlight.pipeline.machine import machine, versions
 from firstlight.pipeline.run_folder import Run, claim_folder, new_folder
@@ -36,6 +45,7 @@ from firstlight.poses import (
 from firstlight.progress import Progress, Silent
 from firstlight.recipes import get_recipe
 from firstlight.render import render_camera
+from firstlight.repair import get_repairer
 from firstlight.scene import Capture, Gaussians, HoldOut, Split
 
 PosedBy = Literal["all", "train"]
@@ -63,6 +73,7 @@ class Options:
     poses: PosedBy = "all"
     refine_cameras: bool = False
     geometry: str | None = None  # instead of the recipe's; 'none' for none
+    repair: str | None = None  # of virtual views
 
 
 def fit(
@@ -79,6 +90,7 @@ def fit(
     poses: PosedBy = "all",
     refine_cameras: bool = False,
     geometry: str | None = None,
+    repair: str | None = None,
     checkpoint_seconds: float = 60.0,
     progress: Progress | None = None,
     audience: Audience | None = None,
@@ -92,7 +104,9 @@ def fit(
     poses: find cameras from all photos, or from those trained on alone; held-out ones are then placed against
     these and aligned to the finished scene, only to measure with. refine_cameras: move training cameras along
     with the scene, as a recipe's ``cameras`` does. geometry: dense geometry before the start, instead of the
-    recipe's own choice: a name in ``firstlight.geometry.PROVIDERS`` or "none".
+    recipe's own choice: a name in ``firstlight.geometry.PROVIDERS`` or "none". repair: a diffusion model that
+    repairs views between the photos, which are then learned from a little (``RepairedViews``): a name in
+    ``firstlight.repair.REPAIRERS`` or a folder.
     checkpoint_seconds: between two checkpoints, which :func:`resume` goes on from.
     InputError when the photos or the folder cannot be used.
     """
@@ -119,6 +133,7 @@ def fit(
         poses=poses,
         refine_cameras=refine_cameras,
         geometry=geometry,
+        repair=repair,
     )
     parts = _parts(recipe, options)
     source = photos.layout if isinstance(photos, Capture) else str(photos)
@@ -221,6 +236,9 @@ def _parts(recipe: str | Recipe, options: Options) -> Recipe:
         chosen = replace(chosen, geometry=None if options.geometry == "none" else options.geometry)
     if chosen.geometry is not None:
         get_provider(chosen.geometry)  # better now than after minutes
+    if options.repair is not None:
+        get_repairer(options.repair)
+        chosen = replace(chosen, losses=(*chosen.losses, RepairedViews(options.repair)))
     if options.max_gaussians is not None:
         chosen = chosen.limited(options.max_gaussians)
     return chosen if options.steps is None else replace(chosen, steps=options.steps)
@@ -399,7 +417,8 @@ class _Stages:
                     gaussians, capture, shown, antialiased=antialiased, progress=self.progress
                 )
                 capture = replace(capture, cameras=cameras)
-            evaluation = self.compare(gaussians, capture, shown, self.run.folder / "renders")
+            seen = self.seen(gaussians, capture, split.train) if held_out else None
+            evaluation = self.compare(gaussians, capture, shown, self.run.folder / "renders", seen)
         self.run.write(
             status="complete",
             summary=self.summary(evaluation, gaussians, held_out, unaligned),
@@ -414,9 +433,32 @@ class _Stages:
         return self.recipe.cameras is not None or self.options.poses == "train"
 
     def compare(
-        self, gaussians: Gaussians, capture: Capture, shown: list[int], folder: Path | None = None
+        self,
+        gaussians: Gaussians,
+        capture: Capture,
+        shown: list[int],
+        folder: Path | None = None,
+        seen: Callable[[int], npt.NDArray[np.uint8]] | None = None,
     ) -> Evaluation:
-        return evaluate_photos(self.renderer(gaussians, capture), capture, shown, folder, self.progress)
+        render = self.renderer(gaussians, capture)
+        return evaluate_photos(render, capture, shown, folder, self.progress, seen)
+
+    def seen(
+        self, gaussians: Gaussians, capture: Capture, train: list[int]
+    ) -> Callable[[int], npt.NDArray[np.uint8]]:
+        """What of a photo training photos show, by the depth of the finished scene."""
+        cameras = capture.cameras
+        assert cameras is not None
+
+        @torch.no_grad()
+        def depths(index: int) -> Depths:
+            camera = cameras.select([index])
+            colors, alpha, _ = render_camera(
+                gaussians, camera, sh_degree=0, antialiased=self.recipe.antialiased, depth=True
+            )
+            return Depths(camera, colors[..., 3], alpha)
+
+        return lambda index: seen_mask(depths, index, cameras, train)
 
     def renderer(self, gaussians: Gaussians, capture: Capture) -> Callable[[int], Tensor]:
         cameras = capture.cameras

@@ -10,7 +10,8 @@ from firstlight.evaluate.report.markup import Html, element, join
 from firstlight.evaluate.report.pictures import Embedded, PictureError, embed
 
 KINDS = ("photo", "render", "error")
-TITLES = {"photo": "Photo", "render": "Render", "error": "Error"}
+SEEN = "seen"  # only where it was asked which pixels training photos had shown
+TITLES = {"photo": "Photo", "render": "Render", "error": "Error", SEEN: "Dark: no training photo shows it"}
 OPEN_ROWS = 8
 MOST_PHOTOS = 48
 THUMBNAIL = 144  # pixels
@@ -86,12 +87,17 @@ def _about(shown: int, judged: int, max_side: int) -> str:
 def _row(folder: RunFolder, entry: Table, place: int, max_side: int) -> _Row:
     name, files = text(entry.get("name")) or f"photo {place + 1}", table(entry.get("files"))
     psnr = words.decimal(number(entry.get("psnr")))
-    pictures = {kind: _embed(folder, files.get(kind), max_side) for kind in KINDS}
+    kinds = (*KINDS, SEEN) if SEEN in files else KINDS
+    pictures = {kind: _embed(folder, files.get(kind), max_side) for kind in kinds}
     article = element(
         "article",
         element("h4", name),
         element("p", *_numbers(entry), class_="numbers"),
-        element("div", *(_figure(kind, pictures[kind], name) for kind in KINDS), class_="three"),
+        element(
+            "div",
+            *(_figure(kind, pictures[kind], name) for kind in kinds),
+            class_="four" if SEEN in kinds else "three",
+        ),
         data_name=name,
         data_psnr=psnr,
         id=f"photo-{place}",
@@ -116,6 +122,7 @@ def _numbers(entry: Table) -> list[Html]:
         ("FLIP", "flip", 3, ""),
         ("LPIPS", "lpips", 3, ""),
         ("PSNR with colours fitted", "psnr_aligned", 2, " dB"),
+        ("PSNR where a training photo looked", "psnr_seen", 2, " dB"),
     )
     read = ((label, number(entry.get(key)), digits, unit) for label, key, digits, unit in shown)
     return [

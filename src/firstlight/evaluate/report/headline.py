@@ -21,6 +21,7 @@ def headline(folder: RunFolder, judged: list[Table], held_out: bool) -> Html:
         element("dl", *_tiles(summary, held_out, bool(judged)), class_="tiles"),
         _aligned_cameras(summary),
         _aligned(summary),
+        _seen(summary),
         *(element("p", remark, class_="remark") for remark in folder.remarks),
     )
 
@@ -117,5 +118,18 @@ def _aligned(summary: Table) -> Html | None:
         f"After fitting each render's colours to its photo, PSNR is {value:.2f} dB. That sets aside "
         "differences of exposure and white balance, which no other photo can foretell; "
         "it is not the number to quote.",
+        class_="fine",
+    )
+
+
+def _seen(summary: Table) -> Html | None:
+    share, value = number(summary.get("seen")), number(summary.get("psnr_seen"))
+    if share is None or value is None:
+        return None
+    return element(
+        "p",
+        f"{100 * share:.0f} % of these photos show surfaces that training photos show too; there, PSNR is "
+        f"{value:.2f} dB. The rest, dark in the pictures below, had to be made up. Which is which is judged "
+        "by the finished scene's own depth.",
         class_="fine",
     )
