@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 
-def stripes(count: int, generator: torch.Generator, side: int = 32) -> Tensor:
-    """Pictures [N, 3, side, side] in [-1, 1]: two colours in stripes of 8 pixels, upright."""
+def stripes(count: int, generator: torch.Generator, side: int = 16) -> Tensor:
+    """Pictures [N, 3, side, side] in [-1, 1]: two colours in stripes of 4 pixels, upright."""
     colours = 1.6 * torch.rand(count, 2, 3, generator=generator) - 0.8
-    which = (torch.arange(side) // 8) % 2
+    which = (torch.arange(side) // 4) % 2
     return colours[:, which].permute(0, 2, 1)[:, :, None, :].expand(-1, -1, side, -1).contiguous()
 
 
@@ -24,10 +24,10 @@ def saved(folder: Path) -> Path:
     generator = torch.Generator().manual_seed(0)
     vae = diffusers.AutoencoderKL(
         block_out_channels=(8, 16), down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2, latent_channels=4, norm_num_groups=4, sample_size=32,
+        up_block_types=("UpDecoderBlock2D",) * 2, latent_channels=4, norm_num_groups=4, sample_size=16,
     )  # fmt: skip
     unet = diffusers.UNet2DConditionModel(
-        sample_size=16, in_channels=4, out_channels=4, block_out_channels=(8, 16), layers_per_block=1,
+        sample_size=8, in_channels=4, out_channels=4, block_out_channels=(8, 16), layers_per_block=1,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         cross_attention_dim=8, attention_head_dim=4, norm_num_groups=4,
@@ -68,7 +68,7 @@ def _tokenizer(folder: Path):
 def _train_autoencoder(vae, generator: torch.Generator, steps: int = 150) -> None:
     adam = torch.optim.Adam(vae.parameters(), 4e-3)
     for _ in range(steps):
-        pictures = stripes(8, generator)
+        pictures = stripes(16, generator)
         latents = vae.encode(pictures).latent_dist.mean
         loss = (vae.decode(latents).sample - pictures).square().mean() + 1e-3 * latents.square().mean()
         adam.zero_grad()
@@ -82,12 +82,12 @@ def _train_autoencoder(vae, generator: torch.Generator, steps: int = 150) -> Non
 def _train_denoiser(unet, vae, scheduler, text, generator: torch.Generator, steps: int = 150) -> None:
     adam = torch.optim.Adam(unet.parameters(), 4e-3)
     with torch.no_grad():
-        nothing = text(torch.tensor([[2] + [3] * 7]))[0].expand(8, -1, -1)
+        nothing = text(torch.tensor([[2] + [3] * 7]))[0].expand(16, -1, -1)
     for _ in range(steps):
         with torch.no_grad():
-            latents = vae.encode(stripes(8, generator)).latent_dist.mean * vae.config.scaling_factor
+            latents = vae.encode(stripes(16, generator)).latent_dist.mean * vae.config.scaling_factor
         noise = torch.randn(latents.shape, generator=generator)
-        times = torch.randint(0, 1000, (8,), generator=generator)
+        times = torch.randint(0, 1000, (16,), generator=generator)
         noisy = scheduler.add_noise(latents, noise, times)
         loss = (unet(noisy, times, encoder_hidden_states=nothing).sample - noise).square().mean()
         adam.zero_grad()
