@@ -23,7 +23,7 @@ class Diffusion:
 
         try:
             pipeline: Any = AutoPipelineForImage2Image.from_pretrained(model, use_safetensors=True)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError) as error:  # KeyError: an index without its class
             raise InputError(
                 f"{model}: the diffusion model cannot be loaded ({str(error).splitlines()[0]}). It comes "
                 "from the Hugging Face hub; or give a folder that diffusers saved as safetensors."
