@@ -18,7 +18,7 @@ import torch
 
 from claims._few_views import SEEDS, Quality, few, mean, quality, spread
 from claims.runner import Row
-from firstlight.fitting import DepthCorrelation, Photometric, StartGuidance, fit_gaussians
+from firstlight.fitting import DepthCorrelation, Photometric, StartGuidance, Term, fit_gaussians
 from firstlight.recipes import get_recipe
 from firstlight.scene import Capture, Split
 
@@ -32,7 +32,7 @@ def claim(steps: int = STEPS, seeds: tuple[int, ...] = SEEDS) -> Iterator[Row]:
         train = np.linspace(0, 23, views).round().astype(int).tolist()
         capture, truth, split = few(train, [i for i in range(24) if i not in train])
         capture = noisy(capture)
-        arms = {
+        arms: dict[str, tuple[Capture, tuple[Term, ...]]] = {
             "alone": (capture, ()),
             "points": (capture, (StartGuidance(),)),
             "depth": (capture, (DepthCorrelation(),)),

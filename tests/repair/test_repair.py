@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from firstlight import pipeline
+from firstlight.capture import load_demo
 from firstlight.errors import InputError
 from firstlight.fitting import RepairedViews
 from firstlight.repair import REPAIRERS, get_repairer
@@ -70,6 +72,18 @@ def test_a_fit_learns_from_repaired_views_and_keeps_them(model: Path) -> None:
     term(replace(view, fraction=0.75))
     assert view.lasting["repaired.pictures"] is not pictures
     assert term(replace(view, fraction=0.3)) == 0
+
+
+def test_a_run_is_asked_for_it(model: Path, tmp_path: Path) -> None:
+    photos = load_demo(with_cameras=True).select(range(3))
+    run = pipeline.fit(
+        photos, "random", out=tmp_path / "run", steps=2, max_size=48, hold_out="none", repair=str(model)
+    )
+    assert run.complete
+    last = run.about["recipe"]["losses"][-1]
+    assert last["part"] == "RepairedViews" and last["model"] == str(model)
+    with pytest.raises(InputError, match="No repair"):
+        pipeline.fit(photos, "random", out=tmp_path / "other", repair="nothing")
 
 
 def test_what_cannot_be_loaded_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
