@@ -1,77 +1,81 @@
-"""Few photos of the demo with exact cameras and known depth at views that do not train."""
+"""What claims about few views look at beside held-out PSNR: how wrong depth is from there."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import json
+import zlib
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
-from firstlight.capture import load_demo
-from firstlight.evaluate import psnr
-from firstlight.geometry import densify
-from firstlight.pipeline import prepare
+from claims._bench import Bench, Trials, measured
+from firstlight.fitting import Recipe
 from firstlight.render import render_camera
-from firstlight.scene import Capture, Cloud, Gaussians, Points, Split
-
-SIZE = 128  # pixels of the long side
-POINTS = 400  # sparse points: what structure from motion leaves of three photos
-SEEDS = (0, 1, 2)
+from firstlight.scene import Gaussians
 
 
-class Quality(NamedTuple):
-    """Of a scene."""
+class Seen(NamedTuple):
+    """Of one fit."""
 
-    held_out: float  # dB
-    train: float  # dB
-    depth: float  # median relative error of depth at held-out photos
-
-
-def few(train: Sequence[int], test: Sequence[int]) -> tuple[Capture, Capture, Split]:
-    """What a fit is given (stereo's depth, cloud and sparse points from it), the truth, and the split."""
-    index = sorted([*train, *test])
-    truth = prepare(load_demo(with_cameras=True).select(index), SIZE)
-    split = Split([index.index(i) for i in train], [index.index(i) for i in test])
-    blind = replace(truth, photos=[replace(photo, depth=None) for photo in truth.photos])
-    given = densify(blind, photos=split.train, max_size=SIZE)
-    return replace(given, points=_sparse(given.cloud)), truth, split
+    psnr: float  # dB, mean over held-out photos
+    train_psnr: float  # dB
+    depth: float  # median relative error at held-out photos; 0 where the truth is not known
 
 
-def _sparse(cloud: Cloud | None) -> Points:
-    assert cloud is not None
-    order = torch.randperm(len(cloud), generator=torch.Generator().manual_seed(0))
-    some = cloud.select(order[:POINTS])
-    return Points(some.xyz.double(), some.rgb, torch.full((len(some),), 0.5, dtype=torch.float64))
+Sights = dict[str, list[Seen]]  # set → a fit a seed
+
+
+def sights(trials: Trials, sets: Sequence[Bench], arms: Mapping[str, Recipe]) -> dict[str, Sights]:
+    """Arm → set → a fit for each seed."""
+    return {
+        arm: {bench.name: _fits(trials, bench, arm, recipe) for bench in sets} for arm, recipe in arms.items()
+    }
+
+
+def _fits(trials: Trials, bench: Bench, arm: str, recipe: Recipe) -> list[Seen]:
+    made_of = zlib.crc32(json.dumps(recipe.to_dict(), sort_keys=True).encode())
+    key = f"{bench.name}, {len(bench.split.train)} photos, {arm} {made_of:08x} with depth"
+
+    def measure(seed: int) -> list[float]:
+        numbers, fitted = measured(bench, recipe, seed)
+        return [numbers.psnr, numbers.train_psnr, depth_error(fitted.gaussians, bench)]
+
+    return [
+        Seen(*trials.values(f"{key}, seed {seed}", lambda seed=seed: measure(seed)))
+        for seed in trials.effort.seeds
+    ]
 
 
 @torch.no_grad()
-def quality(gaussians: Gaussians, truth: Capture, split: Split, test: Sequence[int] | None = None) -> Quality:
-    """Over the photos ``test``, by default all that are held out."""
-    assert truth.cameras is not None
-    values: dict[bool, list[float]] = {True: [], False: []}
-    wrong = []
-    for held, indices in ((False, split.train), (True, split.test if test is None else test)):
-        for index in indices:
-            colors, alpha, _ = render_camera(gaussians, truth.cameras.select([index]), depth=True)
-            photo = truth.photos[index]
-            picture = photo.decode()
-            values[held].append(psnr(colors[..., :3], picture.rgb, picture.mask))
-            if held and photo.depth is not None:
-                true = torch.from_numpy(photo.depth())
-                # Where nothing is drawn, depth is as wrong as can be.
-                off = torch.where(alpha > 0.5, (colors[..., 3] / true.clamp(min=1e-6) - 1).abs(), 1.0)
-                wrong.append(float(off[true > 0].median()))
-    return Quality(float(np.mean(values[True])), float(np.mean(values[False])), float(np.mean(wrong)))
+def depth_error(gaussians: Gaussians, bench: Bench) -> float:
+    """Median relative error of depth, mean over held-out photos; what is not drawn is wrong by 1."""
+    truth = bench.truth
+    if truth is None or truth.cameras is None:
+        return 0.0
+    errors = []
+    for index in bench.split.test:
+        known = truth.photos[index].depth
+        if known is None:
+            continue
+        true = torch.from_numpy(known())
+        colors, alpha, _ = render_camera(gaussians, truth.cameras.select([index]), depth=True)
+        off = torch.where(alpha > 0.5, (colors[..., 3] / true.clamp(min=1e-6) - 1).abs(), 1.0)
+        errors.append(float(off[true > 0].median()))
+    return sum(errors) / len(errors) if errors else 0.0
 
 
-def mean(found: Sequence[Quality]) -> Quality:
-    """Over seeds."""
-    return Quality(*(float(np.mean(column)) for column in zip(*found, strict=True)))
+def gain(better: Sights, worse: Sights) -> dict[str, list[float]]:
+    """Set → by how many dB the one is above the other, seed by seed."""
+    return {
+        name: [a.psnr - b.psnr for a, b in zip(better[name], worse[name], strict=True)] for name in better
+    }
 
 
-def spread(found: Sequence[Quality]) -> float:
-    """dB between the best and the worst seed."""
-    values = [one.held_out for one in found]
-    return max(values) - min(values)
+def less_wrong(better: Sights, worse: Sights) -> dict[str, list[float]]:
+    """Set whose depth is known → by how many per cent depth is less wrong, seed by seed."""
+    return {
+        name: [100 * (1 - a.depth / b.depth) for a, b in zip(better[name], worse[name], strict=True)]
+        for name in better
+        if all(one.depth > 0 for one in worse[name])
+    }
