@@ -46,7 +46,7 @@ from firstlight.recipes import RECIPES, get_recipe
 from firstlight.starts import EdgsStart, InstantStart, PointsOrRandom
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-WORDS = ("name", "summary", "paper", "partial", "needs")
+WORDS = ("name", "summary", "paper", "partial", "needs", "few")
 FEW_GAUSSIANS = 40_000  # for variants of a default that names no count
 
 
@@ -60,8 +60,9 @@ class Variant:
 
 
 def default(views: int | None) -> Recipe:
-    """The default recipe for that many training photos; None: for many."""
-    return get_recipe("default")
+    """The default recipe for that many training photos; None: for many, however few a set has."""
+    recipe = get_recipe("default")
+    return replace(recipe if views is None else recipe.for_photos(views), name="default", few=None)
 
 
 def count(recipe: Recipe) -> int:

@@ -30,7 +30,8 @@ def claim(effort: Effort = EFFORT) -> Iterator[Row]:
     for budget in BUDGETS:
         counts: dict[str, list[list[float]]] = {}
         for name in RECIPES:
-            bench, recipe = outlined if name == "sgpose" else photos, RECIPES[name].limited(budget)
+            bench = outlined if name == "sgpose" else photos
+            recipe = RECIPES[name].for_photos(len(bench.split.train)).limited(budget)
             seeds = effort.seeds if name == "taming" else effort.seeds[:1]
             counts[name] = [
                 trials.values(
