@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -42,8 +43,7 @@ def _fits(trials: Trials, bench: Bench, arm: str, recipe: Recipe) -> list[Seen]:
         return [numbers.psnr, numbers.train_psnr, depth_error(fitted.gaussians, bench)]
 
     return [
-        Seen(*trials.values(f"{key}, seed {seed}", lambda seed=seed: measure(seed)))
-        for seed in trials.effort.seeds
+        Seen(*trials.values(f"{key}, seed {seed}", partial(measure, seed))) for seed in trials.effort.seeds
     ]
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from statistics import fmean
 
 from claims._bench import Bench, Effort, Trials, benches, expect, quality, spread
@@ -54,8 +55,7 @@ def claim(effort: Effort = EFFORT) -> Iterator[Row]:
         yield Row(f"{views} views: held-out PSNR, for the record", alone, "")
     demo = next(bench for bench in benches(effort, 3) if bench.name == "demo")
     regrets = [
-        trials.values(f"regret, seed {seed}", lambda seed=seed: _regret(demo, recipe, seed))
-        for seed in effort.seeds
+        trials.values(f"regret, seed {seed}", partial(_regret, demo, recipe, seed)) for seed in effort.seeds
     ]
     stopped, ended, steps = (list(column) for column in zip(*regrets, strict=True))
     at = ", ".join(f"{step:.0f}" for step in steps)
@@ -73,7 +73,7 @@ def _regret(bench: Bench, recipe: Recipe, seed: int) -> list[float]:
     capture, _ = bench.with_geometry(recipe.geometry)
     assert capture.cameras is not None
     fit = Fit(capture, recipe, bench.split.train, seed)
-    fit.begin(capture.select(bench.split.train))
+    fit.begin()
     seen: dict[int, float] = {}
     stop = 0
     while fit.done < recipe.steps:

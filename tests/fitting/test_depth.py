@@ -98,7 +98,7 @@ def test_a_fit_ends_there_and_stays_ended(tmp_path: Path) -> None:
         "stopping", "", start=start, density=Fixed(), steps=400, stop=DepthStop(start=0, new=1e-3)
     )
     fit = Fit(capture, recipe, split.train, seed=0)
-    fit.begin(capture)
+    fit.begin()
     fit.stopping = {"average": torch.tensor(0.0).double(), "compared": torch.tensor(0.0).double()}
     while not fit.over:
         fit.step()

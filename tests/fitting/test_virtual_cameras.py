@@ -113,7 +113,7 @@ def pair_of(capture: Capture, term: Term) -> Fit:
 
 def test_a_pair_is_trained_pruned_and_kept_whole(demo: Capture) -> None:
     fit = pair_of(demo, Accord(start=0.0))
-    fit.begin(demo)
+    fit.begin()
     assert fit.twin is not None and fit.twin.twin is None
     assert not torch.equal(fit.model.gaussians.means, fit.twin.model.gaussians.means)
     for _ in range(49):
@@ -130,7 +130,7 @@ def test_a_pair_is_trained_pruned_and_kept_whole(demo: Capture) -> None:
 
 def test_guided_fits_keep_their_start(demo: Capture) -> None:
     fit = pair_of(demo, StartGuidance())
-    fit.begin(demo)
+    fit.begin()
     assert fit.begun is not None
     start = fit.begun.means.clone()
     for _ in range(3):

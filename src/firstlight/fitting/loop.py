@@ -215,7 +215,8 @@ class Fit:
         self._represent()
         if self.twin is not None and recipe.co_training is not None:
             self.twin.step()
-            recipe.co_training.prune(self.model, self.twin.model, self.done, recipe.steps)
+            if isinstance(self.model, PlainModel) and isinstance(self.twin.model, PlainModel):
+                recipe.co_training.prune(self.model, self.twin.model, self.done, recipe.steps)
         quality = psnr(rendered, photo, mask) if look else math.nan
         return Outcome(float(loss.detach()), quality, rendered.shape[1], rendered.shape[0])
 
