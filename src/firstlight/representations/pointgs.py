@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import grid_sample, leaky_relu, normalize
+from torch.nn.functional import embedding, grid_sample, leaky_relu, normalize
 
 from firstlight.density import Refinement
 from firstlight.fitting import DecodedModel
@@ -179,7 +179,9 @@ class Attention(nn.Module):
     def forward(self, features: Tensor, around: Tensor, offsets: Tensor) -> Tensor:
         """features [N, D], around [N, K] indices, offsets [N, K, C] coded → [N, D]."""
         # A key is linear in features and offset together: what features add is worked out once a point.
-        key, value = (self.pair(features)[around] + self.offset(offsets)).chunk(2, -1)  # [N, K, D] each
+        # Looked up by ``embedding``: the gradient of plain indexing sums in any order, run by run another.
+        pairs = embedding(around, self.pair(features)) + self.offset(offsets)
+        key, value = pairs.chunk(2, -1)  # [N, K, D] each
         logits = (key * self.query(features)[:, None]).sum(-1) / features.shape[-1] ** 0.5
         mixed = (logits.softmax(-1)[..., None] * value).sum(1)
         attended: Tensor = features + self.out(mixed)

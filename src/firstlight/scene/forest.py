@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding
 
 from firstlight.scene.gaussians import Gaussians
 
@@ -67,7 +68,9 @@ class Forest:
         root = self.root[self.branch]
         unit = self.units[root, None]
         place = (self.means - self.places[root]) / unit
-        known = torch.cat([self.branches[self.branch], self.roots[root], waves(place)], 1)
+        # Not ``branches[branch]``: its gradient sums in any order, and fits would differ from run to run.
+        features = embedding(self.branch, self.branches), embedding(root, self.roots)
+        known = torch.cat([*features, waves(place)], 1)
         shape, colour = run(self.shape, known), run(self.colour, known)
         return Gaussians(
             means=self.means,
