@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
+from torch.nn.functional import embedding
 
 from firstlight.density import Refinement, halves
 from firstlight.density.strategy import due
@@ -105,7 +106,8 @@ class PrototypeModel(DecodedModel):
         return {**self.prototypes.tensors(), "anchors": self.anchors}
 
     def decode(self) -> Gaussians:
-        return replace(self.prototypes, means=self.anchors[self.group] + self.prototypes.means)
+        # Not plain indexing: the sums of its gradient come in any order on two threads.
+        return replace(self.prototypes, means=embedding(self.group, self.anchors) + self.prototypes.means)
 
     def update(self, visible: Tensor, rates: dict[str, float]) -> None:
         self.rows.step(visible, rates)
