@@ -45,6 +45,7 @@ def fit(
     refine_cameras: bool = False,
     geometry: str | None = None,
     repair: str | None = None,
+    matcher: Literal["sift", "xfeat"] = "sift",
     resume: bool = False,
     live: bool = False,
 ) -> int:
@@ -67,6 +68,7 @@ def fit(
             'firstlight doctor' lists, a folder with a depth model, or none.
         repair: Let a diffusion model repair views between the photos, and learn from these a little: a model
             that 'firstlight doctor' lists, or a folder that diffusers saved. Slow without a GPU.
+        matcher: How the same points are found in several photos: by SIFT, or by a small network (XFeat).
         resume: Go on with the run in --out that was stopped, with the settings it began with.
         live: Watch the scene in the browser while it trains.
     """
@@ -96,6 +98,7 @@ def fit(
             refine_cameras=refine_cameras,
             geometry=geometry,
             repair=repair,
+            matcher=matcher,
             progress=progress,
             audience=viewer,
         )
@@ -155,6 +158,7 @@ def compare(
     minutes: float | None = None,
     max_size: int = 640,
     hold_out: Literal["every8"] = "every8",
+    matcher: Literal["sift", "xfeat"] = "sift",
     out: Path | None = None,
 ) -> int:
     """Fit several recipes to the same photos and put them into one table.
@@ -170,6 +174,7 @@ def compare(
         minutes: Of each fit, instead of steps.
         max_size: Long side of the photos, in pixels; larger ones are shrunk.
         hold_out: Photos kept out of training to measure with.
+        matcher: As for 'firstlight fit'.
         out: Folder for compare.html, compare.json and the runs. By default a new one under runs/.
     """
     from firstlight.comparison import compare as fit_and_compare
@@ -184,6 +189,7 @@ def compare(
         minutes=minutes,
         max_size=max_size,
         hold_out=hold_out,
+        matcher=matcher,
         out=out,
         progress=Terminal(),
     )
@@ -489,7 +495,7 @@ def doctor() -> int:
         missing = f"not installed: {purpose} (pip install 'firstlight[{extra}]')"
         table.add_row(package, found if found != "not installed" else missing)
     for provider in PROVIDERS.values():
-        missing = "" if provider.installed else f"; not installed: pip install 'firstlight[{provider.extra}]'"
+        missing = "" if provider.installed else f"; not installed: {provider.install}"
         described = f"{provider.summary}; licence: {provider.licence}{missing}"
         table.add_row(f"--geometry {provider.name}", described)
     for repairer in REPAIRERS.values():

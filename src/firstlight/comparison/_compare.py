@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from firstlight.capture import load
@@ -15,7 +16,15 @@ from firstlight.comparison._trial import Failure, run_trial
 from firstlight.errors import InputError
 from firstlight.fitting import Recipe
 from firstlight.pipeline import Run, new_folder
-from firstlight.poses import PLACED_FILE, estimate, given, load_placed, save_placed
+from firstlight.poses import (
+    PLACED_FILE,
+    estimate,
+    get_matcher,
+    given,
+    load_placed,
+    save_placed,
+    structure_from_motion,
+)
 from firstlight.progress import Progress, Silent
 from firstlight.recipes import RECIPES, get_recipe
 from firstlight.scene import Capture
@@ -31,6 +40,7 @@ def compare(
     minutes: float | None = None,
     max_size: int = 640,
     hold_out: str | Sequence[str] = "every8",
+    matcher: str = "sift",
     out: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
@@ -42,13 +52,16 @@ def compare(
     comparison goes on where it stopped, and grows by recipes, views and seeds that are new. A recipe that
     fails is a line of the table that says why.
 
+    matcher: what finds the same points in photos, a name in ``firstlight.poses.MATCHERS``.
+
     InputError when the photos or the folder cannot be used, or a recipe is not known.
     """
     progress = progress or Silent()
     parts = {chosen.name: chosen for chosen in map(_recipe, recipes)}
     held = hold_out if isinstance(hold_out, str) else tuple(hold_out)
+    get_matcher(matcher)
     plan = Plan(
-        str(photos), tuple(parts), tuple(views), tuple(seeds), steps, minutes, max_size, held
+        str(photos), tuple(parts), tuple(views), tuple(seeds), steps, minutes, max_size, held, matcher
     )  # fmt: skip
     folder = (
         Path(out) if out is not None else new_folder(Path("runs") / f"compare-{Path(photos).resolve().name}")
@@ -85,7 +98,8 @@ def _placed(folder: Path, plan: Plan, progress: Progress) -> tuple[Capture, floa
     if (folder / PLACED_FILE).exists() and kept.exists():
         return load_placed(folder, capture).capture, float(kept.read_text())
     began = time.perf_counter()
-    placed = given(capture) if capture.posed else estimate(capture, progress=progress)
+    method = partial(structure_from_motion, matcher=get_matcher(plan.matcher))
+    placed = given(capture) if capture.posed else estimate(capture, progress=progress, method=method)
     seconds = round(time.perf_counter() - began, 2)
     folder.mkdir(parents=True, exist_ok=True)
     save_placed(folder, placed)

@@ -14,7 +14,7 @@ from firstlight.files.atomic import atomic_write
 
 PLAN_FILE = "plan.json"
 # What all trials of one folder must have in common, or their numbers do not belong into one table.
-SHARED = ("photos", "steps", "minutes", "max_size", "hold_out")
+SHARED = ("photos", "steps", "minutes", "max_size", "hold_out", "matcher")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Plan:
     minutes: float | None = None  # of each fit, instead of steps
     max_size: int = 640
     hold_out: str | tuple[str, ...] = "every8"
+    matcher: str = "sift"
 
     def __post_init__(self) -> None:
         for name in ("recipes", "views", "seeds"):

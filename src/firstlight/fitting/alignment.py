@@ -29,6 +29,7 @@ def align_cameras(
     photos: list[int],
     *,
     antialiased: bool = False,
+    steps: int = STEPS,
     progress: Progress | None = None,
 ) -> Cameras:
     """The cameras of ``capture``, those of ``photos`` moved to where the frozen scene looks most like them.
@@ -36,7 +37,7 @@ def align_cameras(
     When training cameras move, the scene moves with them, and other cameras no longer fit it; so these are
     aligned to it before anything is measured (Lin et al. 2021, BARF; Fan et al. 2024, InstantSplat). Shrunken
     photos come first, in which a shift of some pixels still finds its way. The camera with the smallest loss
-    is kept, the one at the start among them.
+    is kept, the one at the start among them. steps: at each of three scales of the photos.
     """
     assert capture.cameras is not None
     frozen, pictures = gaussians.detach(), Pictures(capture)
@@ -52,12 +53,12 @@ def align_cameras(
                 picture, _, _ = render_camera(frozen, camera, background=background, antialiased=antialiased)
                 return photometric(picture, *as_tensors(pictures.at(photo, scale)))
 
-            viewmats[photo] = _aligned(moving, loss).to(viewmats.dtype)
+            viewmats[photo] = _aligned(moving, loss, steps).to(viewmats.dtype)
             stage.advance()
     return replace(capture.cameras, viewmats=viewmats)
 
 
-def _aligned(moving: MovingCameras, loss: Loss) -> Tensor:
+def _aligned(moving: MovingCameras, loss: Loss, steps: int) -> Tensor:
     """The matrix [4, 4] of the one camera in ``moving`` at which ``loss`` of the whole photo is smallest."""
     best, smallest = moving.viewmats[0].clone(), math.inf
 
@@ -70,9 +71,9 @@ def _aligned(moving: MovingCameras, loss: Loss) -> Tensor:
 
     look()
     for number, scale in enumerate(SCALES):
-        for step in range(STEPS):
+        for step in range(steps):
             value = loss(scale)
             value.backward()  # type: ignore[no-untyped-call]
-            moving.step(0, RATES, (number + step / STEPS) / len(SCALES))
+            moving.step(0, RATES, (number + step / steps) / len(SCALES))
         look()
     return best

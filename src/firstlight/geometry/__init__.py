@@ -9,6 +9,7 @@ from firstlight.geometry._depth_map import DepthMap as DepthMap
 from firstlight.geometry._files import GEOMETRY_FILE as GEOMETRY_FILE
 from firstlight.geometry._files import load_geometry as load_geometry
 from firstlight.geometry._files import save_geometry as save_geometry
+from firstlight.geometry._multiview import MultiView as MultiView
 from firstlight.geometry._providers import PROVIDERS as PROVIDERS
 from firstlight.geometry._providers import Provider as Provider
 from firstlight.geometry._providers import get_provider as get_provider

@@ -52,7 +52,7 @@ class Monocular:
                 said = predicted(processor, network, photo.decode().rgb)
                 pixels, depths = view.project(points_in(i, view, capture.points))
                 aligned = align(said, pixels, depths, np.random.default_rng([seed, i]))
-                maps.append(DepthMap.empty(view.shape) if aligned is None else _map(*aligned, view))
+                maps.append(in_scene(aligned, view))
                 stage.advance()
         return maps
 
@@ -88,10 +88,7 @@ def align(
 
     pixels: [P, 2] of points with known ``depths`` [P]. None where they are too few or none fits.
     """
-    height, width = said.shape
-    column, row = np.rint(pixels).astype(int).T
-    inside = (depths > 0) & (column >= 0) & (row >= 0) & (column < width) & (row < height)
-    x, z = said[row[inside], column[inside]].astype(np.float64), depths[inside]
+    x, z = at_points(said, pixels, depths)
     if len(z) < FEWEST:
         return None
     as_depth = _line(x, z, lambda target: target, generator)
@@ -103,6 +100,14 @@ def align(
     believed = value > FLATTEST * (1 / z.max() if inverse else z.min())
     depth = 1 / np.maximum(value, 1e-12) if inverse else value
     return np.where(believed, depth, 0).astype(np.float32), fits
+
+
+def at_points(said: Floats, pixels: Doubles, depths: Doubles) -> tuple[Doubles, Doubles]:
+    """What a network said [Q] where points are, and their depths [Q]; none outside of the photo."""
+    height, width = said.shape
+    column, row = np.rint(pixels).astype(int).T
+    inside = (depths > 0) & (column >= 0) & (row >= 0) & (column < width) & (row < height)
+    return said[row[inside], column[inside]].astype(np.float64), depths[inside]
 
 
 def _line(
@@ -136,13 +141,19 @@ def _line(
     return float(line[0]), float(line[1]), float(inliers.mean())
 
 
-def _map(depth: Floats, fits: float, view: View) -> DepthMap:
-    """With normals from its slopes; every pixel is as sure as points fit."""
+def in_scene(aligned: tuple[Floats, float] | None, view: View, sure: Floats | None = None) -> DepthMap:
+    """Depth [H, W] in the scene's scale and the share of points that fit it, with normals from its slopes.
+
+    Every pixel is as sure as points fit, times ``sure`` [H, W] where the network says how sure it is.
+    """
+    if aligned is None:
+        return DepthMap.empty(view.shape)
+    depth, fits = aligned
     w = np.where(depth > 0, 1 / np.maximum(depth, 1e-12), 0)
     gy, gx = np.gradient(w)
     if view.keep is not None:
         depth = np.where(view.keep >= 128, depth, 0)
-    confidence = np.where(depth > 0, np.float32(fits), np.float32(0))
+    confidence = np.where(depth > 0, np.float32(fits) * (1 if sure is None else sure), np.float32(0))
     return DepthMap.pack(
         depth.astype(np.float32), plane_normals(w, gx, gy, view), confidence.astype(np.float32)
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 from firstlight.errors import InputError
 from firstlight.geometry._densify import Source, Stereo
 from firstlight.geometry._field import RadianceField
+from firstlight.geometry._multiview import MultiView, Network
 
 
 @dataclass(frozen=True)
@@ -20,17 +21,14 @@ class Provider:
     summary: str
     licence: str  # of the weights, in the words of who publishes them
     make: Callable[[], Source]  # loads nothing yet
-    package: str | None = None  # that must be installed
-    extra: str | None = None  # of firstlight, that installs it
+    package: str | None = None  # that must be importable
+    install: str = ""  # how to get it
     model: str | None = None  # on the Hugging Face hub
 
     @property
     def installed(self) -> bool:
         """Whether the package is there; weights are looked for when they are used."""
-        try:
-            return self.package is None or bool(version(self.package))
-        except PackageNotFoundError:
-            return False
+        return self.package is None or find_spec(self.package) is not None
 
 
 def _monocular(model: str) -> Callable[[], Source]:
@@ -43,7 +41,31 @@ def _monocular(model: str) -> Callable[[], Source]:
 
 
 def _network(name: str, summary: str, licence: str, model: str) -> Provider:
-    return Provider(name, summary, licence, _monocular(model), "transformers", "geometry", model)
+    how = "pip install 'firstlight[geometry]'"
+    return Provider(name, summary, licence, _monocular(model), "transformers", how, model)
+
+
+def _together(
+    name: str,
+    who: str,
+    licence: str,
+    load: str,
+    side: int,
+    patch: int,
+    package: str,
+    install: str,
+    model: str,
+) -> Provider:
+    """A network with a package of its own, which also says where photos were taken; ``load`` opens it."""
+
+    def network() -> Network:
+        from firstlight.geometry import _packages
+
+        opened: Network = getattr(_packages, load)(model)
+        return opened
+
+    summary = f"depth of all photos at once, and cameras to begin with ({who})"
+    return Provider(name, summary, licence, lambda: MultiView(network, side, patch), package, install, model)
 
 
 # Licences as the model cards on the hub state them.
@@ -81,6 +103,42 @@ PROVIDERS: dict[str, Provider] = {
             "MIT",
             "Intel/zoedepth-nyu-kitti",
         ),
+        *(
+            _together(
+                f"depth-anything-3-{size}",
+                "Lin et al. 2025",
+                "Apache-2.0",
+                "depth_anything_3",
+                504,
+                14,
+                "depth_anything_3",
+                "pip install depth-anything-3 (it wants a NumPy below 2)",
+                f"depth-anything/DA3-{size.upper()}",
+            )
+            for size in ("small", "base")
+        ),
+        _together(
+            "vggt",
+            "Wang et al. 2025",
+            "CC BY-NC 4.0: not for commercial use",
+            "vggt",
+            518,
+            14,
+            "vggt",
+            "install github.com/facebookresearch/vggt",
+            "facebook/VGGT-1B",
+        ),
+        _together(
+            "mast3r",
+            "Leroy et al. 2024",
+            "CC BY-NC-SA 4.0, and the terms of its training data: not for commercial use",
+            "mast3r",
+            512,
+            16,
+            "mast3r",
+            "put github.com/naver/mast3r with its submodules on PYTHONPATH",
+            "naver/MASt3R_ViTLarge_BaseDecoder_512_catmlpdpt_metric",
+        ),
     )
 }
 
@@ -99,7 +157,5 @@ def get_provider(name: str) -> Provider:
             "model that transformers saved."
         )
     if not provider.installed:
-        raise InputError(
-            f"Geometry '{name}' needs one more package: pip install 'firstlight[{provider.extra}]'."
-        )
+        raise InputError(f"Geometry '{name}' needs the package {provider.package}: {provider.install}.")
     return provider

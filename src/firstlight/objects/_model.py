@@ -26,6 +26,7 @@ SOLID = 0.5  # alpha from which a pixel shows the object
 BEST = 5  # views whose matches are used together
 FEWEST = 8  # points that must agree on a pose
 MAX_ERROR = 3.0  # pixels
+STEPS = 20  # of refinement at each scale: PnP ends nearer than a held-out camera may begin
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,5 +118,5 @@ class ObjectModel:
             _, alpha = self.render(placed)
             picture = Picture(picture.rgb, np.where(alpha.numpy() > SOLID, 255, 0).astype(np.uint8))
         capture = Capture([replace(photo, decode=lambda: picture)], "photo", cameras=placed)
-        aligned = align_cameras(self.gaussians, capture, [0], antialiased=self.antialiased)
+        aligned = align_cameras(self.gaussians, capture, [0], antialiased=self.antialiased, steps=STEPS)
         return aligned.viewmats[0].double()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -27,7 +28,14 @@ from firstlight.fitting import (
     fit_gaussians,
     peak_memory_mb,
 )
-from firstlight.geometry import GEOMETRY_FILE, find_geometry, get_provider, load_geometry, save_geometry
+from firstlight.geometry import (
+    GEOMETRY_FILE,
+    MultiView,
+    find_geometry,
+    get_provider,
+    load_geometry,
+    save_geometry,
+)
 from firstlight.pipeline.machine import machine, versions
 from firstlight.pipeline.run_folder import Run, claim_folder, new_folder
 from firstlight.pipeline.warm_up import warming
@@ -35,11 +43,13 @@ from firstlight.poses import (
     PLACED_FILE,
     Placed,
     estimate,
+    get_matcher,
     given,
     load_placed,
     place_against,
     refined,
     save_placed,
+    structure_from_motion,
     undistort,
 )
 from firstlight.progress import Progress, Silent
@@ -74,6 +84,7 @@ class Options:
     refine_cameras: bool = False
     geometry: str | None = None  # instead of the recipe's; 'none' for none
     repair: str | None = None  # of virtual views
+    matcher: str = "sift"  # of poses.MATCHERS
 
 
 def fit(
@@ -91,6 +102,7 @@ def fit(
     refine_cameras: bool = False,
     geometry: str | None = None,
     repair: str | None = None,
+    matcher: str = "sift",
     checkpoint_seconds: float = 60.0,
     progress: Progress | None = None,
     audience: Audience | None = None,
@@ -104,9 +116,10 @@ def fit(
     poses: find cameras from all photos, or from those trained on alone; held-out ones are then placed against
     these and aligned to the finished scene, only to measure with. refine_cameras: move training cameras along
     with the scene, as a recipe's ``cameras`` does. geometry: dense geometry before the start, instead of the
-    recipe's own choice: a name in ``firstlight.geometry.PROVIDERS`` or "none". repair: a diffusion model that
-    repairs views between the photos, which are then learned from a little (``RepairedViews``): a name in
-    ``firstlight.repair.REPAIRERS`` or a folder.
+    recipe's own choice: a name in ``firstlight.geometry.PROVIDERS`` or "none"; a network that says where
+    photos were taken helps to find cameras too. repair: a diffusion model that repairs views between the
+    photos, which are then learned from (``RepairedViews``): a name in ``firstlight.repair.REPAIRERS``
+    or a folder. matcher: what finds the same points in photos, a name in ``firstlight.poses.MATCHERS``.
     checkpoint_seconds: between two checkpoints, which :func:`resume` goes on from.
     InputError when the photos or the folder cannot be used.
     """
@@ -134,7 +147,9 @@ def fit(
         refine_cameras=refine_cameras,
         geometry=geometry,
         repair=repair,
+        matcher=matcher,
     )
+    get_matcher(matcher)  # better now than after minutes
     parts = _parts(recipe, options)
     source = photos.layout if isinstance(photos, Capture) else str(photos)
     if out is None:
@@ -345,10 +360,13 @@ class _Stages:
     def found(self, capture: Capture) -> Placed:
         """Cameras from the photos: from all, or from those to train on, against which others are placed."""
         seed, progress = self.options.seed, self.progress
+        source = None if self.recipe.geometry is None else get_provider(self.recipe.geometry).make()
+        guess = source.cameras if isinstance(source, MultiView) else None
+        method = partial(structure_from_motion, matcher=get_matcher(self.options.matcher), guess=guess)
         if self.options.poses == "all":
-            return estimate(capture, seed=seed, progress=progress)
+            return estimate(capture, seed=seed, progress=progress, method=method)
         split = self.split(capture)
-        placed = estimate(capture.select(split.train), seed=seed, progress=progress)
+        placed = estimate(capture.select(split.train), seed=seed, progress=progress, method=method)
         held_out = [capture.photos[i] for i in split.test]
         return place_against(placed, held_out, seed=seed, progress=progress) if held_out else placed
 

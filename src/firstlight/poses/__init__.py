@@ -9,7 +9,10 @@ from firstlight.poses._files import PLACED_FILE as PLACED_FILE
 from firstlight.poses._files import load_placed as load_placed
 from firstlight.poses._files import save_placed as save_placed
 from firstlight.poses._files import save_poses as save_poses
+from firstlight.poses._guess import Guess as Guess
 from firstlight.poses._ladder import structure_from_motion as structure_from_motion
+from firstlight.poses._matchers import MATCHERS as MATCHERS
+from firstlight.poses._matchers import get_matcher as get_matcher
 from firstlight.poses._placed import Method as Method
 from firstlight.poses._placed import Placed as Placed
 from firstlight.poses._placed import Verdict as Verdict

@@ -13,6 +13,7 @@ from firstlight.errors import InputError
 from firstlight.poses._extend import extend
 from firstlight.poses._features import Features, Matcher, Pair, extract_all
 from firstlight.poses._focal import search_focals
+from firstlight.poses._guess import Guess, adjust_guess, guessed_cameras, link_by_guess
 from firstlight.poses._mapping import (
     FEW_VIEWS,
     LEAST,
@@ -34,7 +35,7 @@ from firstlight.poses._rematch import rematch
 from firstlight.poses._sift import Sift
 from firstlight.poses._verdicts import MIN_OBSERVATIONS, refusal, spoken, verdicts
 from firstlight.progress import Progress, Stage
-from firstlight.scene import Capture, Photo, SetAside
+from firstlight.scene import Cameras, Capture, Photo, SetAside
 
 JOINED = 30  # points that two photos of one group share
 EXPLAINED = 0.2  # of what two photos share, that a model must make points of
@@ -77,7 +78,12 @@ class Attempt:
 
 
 def structure_from_motion(
-    capture: Capture, *, seed: int, progress: Progress, matcher: Matcher = LOOK
+    capture: Capture,
+    *,
+    seed: int,
+    progress: Progress,
+    matcher: Matcher = LOOK,
+    guess: Guess | None = None,
 ) -> Placed:
     """Matches, two-view geometry, pycolmap's mappers on a ladder of ever smaller demands; then ``refine``.
 
@@ -87,6 +93,8 @@ def structure_from_motion(
     its EXIF says.
     The first that places every photo ends it; otherwise the one that placed most is kept. A rung is left out
     when no missing photo is within its reach.
+    guess: cameras to begin with, from a pretrained network say. They bear out matches and are adjusted to
+    these; what comes of it is kept where it explains more than the ladder does.
     """
     with quiet():
         photos, aside = _one_kind(capture)
@@ -95,7 +103,7 @@ def structure_from_motion(
                 f"{len(photos)} usable photo: cameras can only be found from two or more. Photograph the "
                 "same thing from at least two places, a step to the side between them."
             )
-        best = _climb(photos, matcher, seed, progress)
+        best = _climb(photos, matcher, guess, seed, progress)
         if not best.models:
             raise refusal(best.evidence.photos, best.evidence.features, best.evidence.links)
         best = _refined(best, seed, progress)
@@ -115,11 +123,18 @@ def _one_kind(capture: Capture) -> tuple[list[Photo], list[SetAside]]:
     return photos, [SetAside(p.name, kind) for p in capture.photos if p.panorama != keep]
 
 
-def _climb(photos: list[Photo], matcher: Matcher, seed: int, progress: Progress) -> Attempt:
+def _climb(
+    photos: list[Photo], matcher: Matcher, guess: Guess | None, seed: int, progress: Progress
+) -> Attempt:
     evidence = _look(photos, matcher, seed, progress)
-    if not shows_parallax(photos, evidence.features, evidence.links):
+    begun = Attempt("", evidence, [])
+    if guess is not None and not photos[0].panorama:
+        begun = _from_guess(evidence, guess(photos, progress), seed)
+    if not begun.models and not shows_parallax(photos, evidence.features, evidence.links):
         raise refusal(photos, evidence.features, evidence.links)
-    best = _best(Attempt("", evidence, []), evidence, "", seed, progress)
+    best = max(
+        _best(Attempt("", evidence, []), evidence, "", seed, progress), begun, key=lambda one: one.score
+    )
     # More features cannot help a photo that shares nothing with those that are placed.
     promising = [pair for pair, link in evidence.links.items() if len(link.matches) >= CHANCE]
     if matcher == LOOK and len(photos) <= FEW and any(best.could_grow_by(pair) for pair in promising):
@@ -132,6 +147,15 @@ def _climb(photos: list[Photo], matcher: Matcher, seed: int, progress: Progress)
         alone = replace(evidence, cameras=apart, links=links)
         best = _best(best, alone, ", each photo with an unknown lens of its own", seed, progress)
     return best
+
+
+def _from_guess(evidence: Evidence, guess: Cameras, seed: int) -> Attempt:
+    cameras = guessed_cameras(evidence.photos, guess)
+    links = link_by_guess(evidence.features, cameras, guess, evidence.links)
+    found = replace(evidence, cameras=cameras, links=links)
+    names = [photo.name for photo in evidence.photos]
+    models = adjust_guess(names, evidence.features, cameras, guess, links, seed)
+    return Attempt("guessed cameras, adjusted", found, trusted(models, links))
 
 
 def _look(

@@ -47,11 +47,8 @@ def refine(
     poses = {i: model.image(i).cam_from_world() for i in model.reg_image_ids()} | dict(more)
     placed = {i - 1: pose for i, pose in sorted(poses.items())}
     along = _links_along_lines(placed, lenses, features, partners(links, placed), progress)
-    with (
-        write_database(names, features, lenses, along) as database,
-        progress.stage("Adjusting cameras and points") as stage,
-    ):
-        refined = _adjusted(placed, database, seed)
+    with progress.stage("Adjusting cameras and points") as stage:
+        refined = adjusted(placed, names, features, lenses, along, seed)
         stage.advance()
     return refined
 
@@ -75,11 +72,11 @@ def _links_along_lines(
     pairs: list[Pair],
     progress: Progress,
 ) -> Links:
-    straight = {i: _straight(cameras[i], features[i]) for i in placed}
+    straight = {i: straightened(cameras[i], features[i]) for i in placed}
 
     def link(pair: Pair) -> Link:
         a, b = pair
-        line = _fundamental(cameras[a], placed[a], cameras[b], placed[b])
+        line = fundamental_between(cameras[a], placed[a], cameras[b], placed[b])
         matches = match_along_lines(straight[a], straight[b], line, RADIUS)
         geometry = pycolmap.TwoViewGeometry()
         geometry.config = _CALIBRATED
@@ -89,12 +86,13 @@ def _links_along_lines(
     return over_pairs(link, pairs, "Matching along lines", progress)
 
 
-def _straight(camera: pycolmap.Camera, features: Features) -> Sorted:
+def straightened(camera: pycolmap.Camera, features: Features) -> Sorted:
+    """Keypoints of a photo as a lens without distortion would show them."""
     normalised = camera.cam_from_img(features.xy.astype(np.float64))
     return sort_into_cells(features, normalised * camera.mean_focal_length())
 
 
-def _fundamental(
+def fundamental_between(
     camera_a: pycolmap.Camera, a: pycolmap.Rigid3d, camera_b: pycolmap.Camera, b: pycolmap.Rigid3d
 ) -> Floats:
     """From points of photo a to lines in photo b, in straight pixels from the middle."""
@@ -103,8 +101,28 @@ def _fundamental(
     return np.asarray(np.diag([1 / g, 1 / g, 1]) @ essential @ np.diag([1 / f, 1 / f, 1]))
 
 
+def adjusted(
+    placed: Mapping[int, pycolmap.Rigid3d],
+    names: Sequence[str],
+    features: Sequence[Features],
+    cameras: Sequence[pycolmap.Camera],
+    links: Links,
+    seed: int,
+    tolerance: tuple[float, float] | None = None,
+) -> pycolmap.Reconstruction:
+    """Points triangulated from the matches of ``links`` and the poses ``placed``, then all adjusted together.
+
+    tolerance: pixels and degrees by which a point may miss its keypoints, where poses are far from right.
+    """
+    with write_database(names, features, cameras, links) as database:
+        return _adjusted(placed, database, seed, tolerance)
+
+
 def _adjusted(
-    placed: Mapping[int, pycolmap.Rigid3d], database: pycolmap.Database, seed: int
+    placed: Mapping[int, pycolmap.Rigid3d],
+    database: pycolmap.Database,
+    seed: int,
+    tolerance: tuple[float, float] | None,
 ) -> pycolmap.Reconstruction:
     options = mapping_options(seed, len(placed))
     mapper = pycolmap.IncrementalMapper(
@@ -117,11 +135,16 @@ def _adjusted(
         frame.rig_from_world = pose
         mapper.observation_manager.register_frame(frame.frame_id)
     triangulation, adjustment = options.get_triangulation(), options.get_global_bundle_adjustment()
+    mapper_options = options.get_mapper()
+    if tolerance is not None:
+        mapper_options.filter_max_reproj_error = tolerance[0]
+        triangulation.create_max_angle_error = triangulation.continue_max_angle_error = tolerance[1]
+        triangulation.complete_max_reproj_error = tolerance[0]
     for i in placed:
         mapper.triangulate_image(triangulation, i + 1)
     adjustment.ceres.solver_options.max_num_iterations = ITERATIONS
     adjustment.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
     adjustment.ceres.loss_function_scale = LOSS_SCALE
-    mapper.iterative_global_refinement(ROUNDS, 0.0005, options.get_mapper(), adjustment, triangulation)
+    mapper.iterative_global_refinement(ROUNDS, 0.0005, mapper_options, adjustment, triangulation)
     mapper.end_reconstruction(False)
     return refined

@@ -44,14 +44,15 @@ def rematch(
 
     matches = over_pairs(match, pairs, "Matching along lines", progress)
     again = link_photos(features, cameras, matches, seed, progress)
-    return {pair: _better(link, again.get(pair)) for pair, link in links.items()}
+    return {pair: better(link, again.get(pair)) for pair, link in links.items()}
 
 
 def _sure(link: Link) -> bool:
     return link.inliers >= SURE and 2 * link.inliers >= len(link.matches)
 
 
-def _better(link: Link, other: Link | None) -> Link:
+def better(link: Link, other: Link | None) -> Link:
+    """The one that holds more."""
     return link if other is None or other.inliers <= link.inliers else other
 
 
