@@ -41,7 +41,7 @@ from firstlight.fitting import (
 )
 from firstlight.geometry import densify
 from firstlight.pipeline import prepare
-from firstlight.recipes.default import RATES
+from firstlight.recipes.rates import SHORT
 from firstlight.render import render_camera
 from firstlight.scene import Capture, Gaussians, Split
 from firstlight.starts import InstantStart, PointsOrRandom
@@ -49,10 +49,10 @@ from firstlight.starts import InstantStart, PointsOrRandom
 LOSSES = (Photometric(), OpacityPenalty(0.01), ScalePenalty(0.01))
 STARTS = {
     "dense": Recipe(
-        "dense", "", InstantStart(most=12_000), Fixed(), losses=LOSSES, rates=RATES, sh_degree=1, steps=300
+        "dense", "", InstantStart(most=12_000), Fixed(), losses=LOSSES, rates=SHORT, sh_degree=1, steps=300
     ),
     "sparse": Recipe(
-        "sparse", "", PointsOrRandom(), Mcmc(max_gaussians=10_000, noise=1e5), losses=LOSSES, rates=RATES,
+        "sparse", "", PointsOrRandom(), Mcmc(max_gaussians=10_000, noise=1e5), losses=LOSSES, rates=SHORT,
         sh_degree=1, steps=300,
     ),
 }  # fmt: skip

@@ -19,7 +19,7 @@ from claims._bench import Effort, Measured, Trials, ahead, all_fits, benches, ex
 from claims.runner import Row
 from firstlight.fitting import Photometric, Recipe, View
 from firstlight.recipes import get_recipe
-from firstlight.recipes.default import RATES
+from firstlight.recipes.rates import SHORT
 from firstlight.representations import PointGs
 from firstlight.scene.neighbours import nearest
 from firstlight.starts import EdgsStart
@@ -50,7 +50,7 @@ class LikeNeighbours:
 def arms(steps: int) -> dict[str, Recipe]:
     """The same start and photos; what differs is what is optimised."""
     network = replace(get_recipe("pointgs"), start=EdgsStart(POINTS), steps=steps)
-    free = replace(network, representation=None, rates=RATES)
+    free = replace(network, representation=None, rates=SHORT)
     return {
         "free": free,
         "free, like neighbours": replace(free, losses=(Photometric(), LikeNeighbours())),

@@ -26,7 +26,7 @@ from firstlight.capture import load, load_photo
 from firstlight.evaluate import with_distractors
 from firstlight.fitting import Fit, Photometric, Recipe, WithoutTransients
 from firstlight.recipes import get_recipe
-from firstlight.recipes.default import RATES
+from firstlight.recipes.rates import SHORT
 from firstlight.scene import Capture, Photo, Picture
 
 EFFORT = Effort(size=96, steps=600, sets=("demo",))
@@ -75,7 +75,7 @@ def arms(clean: Capture, dirty: Capture, where: Masks, steps: int) -> dict[str, 
     """Photos and how they are fitted: at the default recipe's raised rates, as steps are few."""
     both = replace(
         get_recipe("robustsplat").limited(MOST),
-        rates=replace(RATES, logit_opacities=0.025),
+        rates=replace(SHORT, logit_opacities=0.025),
         losses=(WithoutTransients(features="histograms"),),
         steps=steps,
     )

@@ -19,7 +19,7 @@ from firstlight.fitting._descriptors import Histograms, get_descriptor
 from firstlight.fitting.transients import MaskNetwork, _bounds
 from firstlight.pipeline import prepare
 from firstlight.recipes import get_recipe
-from firstlight.recipes.default import RATES
+from firstlight.recipes.rates import SHORT
 from firstlight.scene import Capture
 from tests.geometry.demo import sparse_points
 
@@ -114,7 +114,7 @@ def placed() -> Capture:
 
 
 def arm(name: str, steps: int) -> Recipe:
-    recipe = replace(get_recipe("robustsplat"), rates=replace(RATES, logit_opacities=0.025), steps=steps)
+    recipe = replace(get_recipe("robustsplat"), rates=replace(SHORT, logit_opacities=0.025), steps=steps)
     recipe = replace(recipe, losses=(WithoutTransients(features="histograms"),)).limited(4000)
     if name == "vanilla":
         vanilla = get_recipe("vanilla").limited(4000)

@@ -110,7 +110,7 @@ class MultiView:
         said = frames.cut(looked.depth)
         sure: Sequence[Floats | None] = [None] * len(said)
         if looked.certainty is not None:
-            sure = frames.cut(1 - 1 / np.maximum(looked.certainty, 1))
+            sure = frames.cut((1 - 1 / np.maximum(looked.certainty, 1)).astype(np.float32))
         maps = []
         for i, (one, view, trust) in enumerate(zip(said, views, sure, strict=True)):
             pixels, depths = view.project(points_in(i, view, capture.points))

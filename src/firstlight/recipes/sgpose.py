@@ -2,7 +2,7 @@
 
 from firstlight.density import Mcmc
 from firstlight.fitting import OpacityPenalty, Outlined, Recipe, ScalePenalty, Silhouette, WarpedViews
-from firstlight.recipes.default import RATES
+from firstlight.recipes.rates import SHORT
 from firstlight.starts import MaskCuboid
 
 RECIPE = Recipe(
@@ -12,7 +12,7 @@ RECIPE = Recipe(
     start=MaskCuboid(),
     density=Mcmc(max_gaussians=15_000, noise=1e5),
     losses=(Outlined(), Silhouette(), OpacityPenalty(0.01), ScalePenalty(0.01), WarpedViews()),
-    rates=RATES,
+    rates=SHORT,
     sh_degree=1,
     exposure=False,
     steps=1000,

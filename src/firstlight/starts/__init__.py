@@ -1,6 +1,7 @@
 """Where the first Gaussians stand: one module a method, each a ``Capture`` → ``Gaussians``."""
 
 from firstlight.starts._thinning import thinned_out as thinned_out
+from firstlight.starts.dense import CloudAndPoints as CloudAndPoints
 from firstlight.starts.dense import CloudStart as CloudStart
 from firstlight.starts.dense import EdgsStart as EdgsStart
 from firstlight.starts.dense import InstantStart as InstantStart

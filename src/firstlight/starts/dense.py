@@ -10,6 +10,8 @@ from firstlight.errors import InputError
 from firstlight.sampling import draw_distinct
 from firstlight.scene import Capture, Cloud, Gaussians
 from firstlight.starts._sizes import sizes
+from firstlight.starts.points_or_random import PointsOrRandom
+from firstlight.starts.sfm_points import SfmPoints
 
 
 def dense_cloud(capture: Capture) -> Cloud:
@@ -65,6 +67,28 @@ class InstantStart:
         cloud = cloud.select(draw_distinct(cloud.confidences + 1e-6, self.most, generator).sort().values)
         widths = sizes(cloud.xyz.double(), capture.cameras, neighbours=3, scale=1.0).float()
         return Gaussians.isotropic(cloud.xyz, cloud.rgb.float() / 255, widths, self.opacity)
+
+
+@dataclass(frozen=True)
+class CloudAndPoints:
+    """``InstantStart`` and the sparse points beside it; where there is no cloud, sparse or random ones alone.
+
+    Stereo says nothing where surfaces are bare or seen by one photo only, and sparse points are few where
+    they are textured finely: the two miss different things.
+    """
+
+    most: int = 8_000  # of the dense ones
+    opacity: float = 0.1
+
+    def __call__(self, capture: Capture, generator: torch.Generator) -> Gaussians:
+        """InputError when the capture has no cameras."""
+        if capture.cloud is None or len(capture.cloud) == 0:
+            return PointsOrRandom(self.opacity)(capture, generator)
+        dense = InstantStart(self.most, self.opacity)(capture, generator)
+        sparse = SfmPoints(self.opacity)
+        if sparse.found_in(capture) == 0:
+            return dense
+        return dense.append(sparse(capture, generator))
 
 
 @dataclass(frozen=True)

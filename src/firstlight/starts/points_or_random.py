@@ -8,7 +8,7 @@ import torch
 
 from firstlight.scene import Capture, Gaussians
 from firstlight.starts.random_box import RandomBox
-from firstlight.starts.sfm_points import SfmPoints, usable
+from firstlight.starts.sfm_points import SfmPoints
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,6 @@ class PointsOrRandom:
     def __call__(self, capture: Capture, generator: torch.Generator) -> Gaussians:
         """InputError when the capture has no cameras."""
         start = SfmPoints(self.opacity, self.scale)
-        found = 0
-        if capture.points is not None and capture.cameras is not None:
-            found = int(usable(capture.points, capture.cameras, start.max_error).sum())
-        if found >= self.fewest:
+        if start.found_in(capture) >= self.fewest:
             return start(capture, generator)
         return RandomBox(self.random, self.opacity, self.scale)(capture, generator)

@@ -28,6 +28,12 @@ class SfmPoints:
     max_error: float = 4.0  # pixels; points of unknown error stay
     max_points: int = 200_000  # more than that are thinned out at random
 
+    def found_in(self, capture: Capture) -> int:
+        """How many points of ``capture`` can be used."""
+        if capture.points is None or capture.cameras is None:
+            return 0
+        return int(usable(capture.points, capture.cameras, self.max_error).sum())
+
     def __call__(self, capture: Capture, generator: torch.Generator) -> Gaussians:
         """InputError when the capture has no cameras or no usable points."""
         if capture.cameras is None:
