@@ -2,7 +2,7 @@
 
     python benchmarks/formats.py SCENE [SCENE …] [--page docs/formats.md] [--pictures 4] [--max-size 480]
 
-A SCENE is a run folder, whose own cameras look at it, or a scene file, around which a ring of them is put.
+A SCENE is a run folder, which its held-out cameras look at, or a scene file, around which a ring is put.
 Each is written in every format, read back and rendered; the picture of what was read is compared with that
 of the original. Other programs then read the same files (tests/files/independent.py; SPLAT_TRANSFORM names
 the command of PlayCanvas's converter), and what they read is compared with what we read.
@@ -11,19 +11,24 @@ the command of PlayCanvas's converter), and what they read is compared with what
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from firstlight.capture import load
+from firstlight.compress import cameras_around, cameras_of_run
+from firstlight.errors import InputError
 from firstlight.files import FORMATS, Format, load_gaussians, scene_file
+from firstlight.pipeline import Run, prepare
 from firstlight.pipeline.machine import machine, package_version
+from firstlight.poses import load_placed
 from firstlight.render import render_camera
 from firstlight.scene import Cameras, Gaussians
 
@@ -49,44 +54,43 @@ class Row:
     size: int = 0  # bytes
     seconds: tuple[float, float] = (0.0, 0.0)  # to write, to read
     psnr: float = math.inf
+    loss: float | None = None  # dB against photos
     opened: list[str] = field(default_factory=list)
 
 
-def cameras_of(path: Path, scene: Gaussians, count: int, max_size: int) -> Cameras:
-    """Of a run: some of its own, evenly spaced by name; else a ring around the middle of the scene."""
-    poses = path / "poses.json"
-    if not poses.is_file():
-        return ring(scene, count, max_size)
-    photos = [p for p in json.loads(poses.read_text())["photos"] if p["placed"] and p["model"] == "pinhole"]
-    photos = [photos[len(photos) * i // count] for i in range(min(count, len(photos)))]
-    cameras = Cameras(
-        torch.tensor([photo["viewmat"] for photo in photos]),
-        torch.tensor([photo["K"] for photo in photos]),
-        torch.tensor([photo["width"] for photo in photos]),
-        torch.tensor([photo["height"] for photo in photos]),
-    )
-    longest = torch.maximum(cameras.width, cameras.height)
-    smaller = (max_size / longest).clamp(max=1)
-    return cameras.resized(
-        (cameras.width * smaller).round().long(), (cameras.height * smaller).round().long()
-    )
+class Views(NamedTuple):
+    """What a scene is looked at with."""
+
+    cameras: Cameras
+    original: list[Tensor]  # pictures of the scene
+    photos: list[Tensor]  # that no Gaussian was trained on, as large; none where the scene is no run
 
 
-def ring(scene: Gaussians, count: int, max_size: int) -> Cameras:
-    """Cameras around the scene, level (y is down), far enough to see nine tenths of it."""
-    middle = scene.means.median(0).values
-    radius = float((scene.means - middle).norm(dim=1).quantile(0.9))
-    angle = torch.arange(count) / count * 2 * torch.pi
-    outwards = torch.stack([angle.cos(), torch.full_like(angle, -0.3), angle.sin()], 1)
-    forward = -torch.nn.functional.normalize(outwards, dim=1)
-    right = torch.nn.functional.normalize(torch.linalg.cross(torch.tensor([[0.0, 1, 0]]), forward), dim=1)
-    viewmats = torch.eye(4).repeat(count, 1, 1)
-    viewmats[:, :3, :3] = torch.stack([right, torch.linalg.cross(forward, right), forward], 1)
-    centers = middle - 2.2 * radius * forward
-    viewmats[:, :3, 3] = -(viewmats[:, :3, :3] @ centers[:, :, None])[..., 0]
-    K = torch.tensor([[max_size, 0, max_size / 2], [0, max_size, max_size * 3 / 8], [0, 0, 1.0]])
-    size = torch.ones(count, dtype=torch.long)
-    return Cameras(viewmats, K.repeat(count, 1, 1), max_size * size, max_size * 3 // 4 * size)
+def views_of(path: Path, scene: Gaussians, count: int, max_size: int) -> Views:
+    """Of a run: its held-out photos. Else, or where they are gone, a run's own cameras, or a ring of them."""
+    cameras, photos = held_out(path, max_size) if path.is_dir() else (None, [])
+    if cameras is None and path.is_dir():
+        cameras = cameras_of_run(path, max_size)
+    if cameras is None:
+        cameras = cameras_around(scene, count, max_size)
+    chosen = torch.arange(min(count, len(cameras))) * len(cameras) // min(count, len(cameras))
+    cameras, photos = cameras.select(chosen), [photos[i] for i in chosen.tolist() if photos]
+    return Views(cameras, pictures(scene, cameras), photos)
+
+
+def held_out(path: Path, max_size: int) -> tuple[Cameras | None, list[Tensor]]:
+    """Cameras and pictures of the photos that a run was measured with, where they can still be read."""
+    run = Run.open(path)
+    try:
+        capture = prepare(load_placed(path, load(str(run.about["photos"]))).capture, max_size)
+    except InputError:
+        return None, []
+    names = run.about["split"]["test"]
+    found = [i for i, photo in enumerate(capture.photos) if photo.name in names]
+    if capture.cameras is None or not found:
+        return None, []
+    decoded = [torch.from_numpy(capture.photos[i].decode().rgb).float() / 255 for i in found]
+    return capture.cameras.select(found), decoded
 
 
 @torch.no_grad()
@@ -100,7 +104,7 @@ def psnr(a: list[Tensor], b: list[Tensor]) -> float:
     return -10 * math.log10(error) if error else math.inf
 
 
-def measure(format: Format, scene: Gaussians, cameras: Cameras, original: list[Tensor], folder: Path) -> Row:
+def measure(format: Format, scene: Gaussians, views: Views, folder: Path) -> Row:
     """Write, read, render; then let the others read."""
     inside = folder / ("sog" if format.ending == "meta.json" else "")
     path = inside / ("scene" + format.ending if format.ending.startswith(".") else format.ending)
@@ -112,7 +116,10 @@ def measure(format: Format, scene: Gaussians, cameras: Cameras, original: list[T
     row.seconds = (wrote - start, time.perf_counter() - wrote)
     files = inside.iterdir() if format.ending == "meta.json" else [path]
     row.size = sum(file.stat().st_size for file in files)
-    row.psnr = psnr(original, pictures(read, cameras))
+    seen = pictures(read, views.cameras)
+    row.psnr = psnr(views.original, seen)
+    if views.photos:
+        row.loss = psnr(views.photos, views.original) - psnr(views.photos, seen)
     row.opened = [f"{name}{version_of(name)}: {verdict(name, format, path, read)}"
                   for name in READERS.get(format.ending, {}) if installed(name)]  # fmt: skip
     return row
@@ -138,15 +145,16 @@ def version_of(name: str) -> str:
 def table(rows: list[Row], count: int) -> list[str]:
     ply = next(row.size for row in rows if row.format.ending == ".ply")
     lines = [
-        "| format | bytes a Gaussian | MB | smaller than .ply | PSNR of the picture | write, read s "
-        "| read by others |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | --- |",
+        "| format | bytes a Gaussian | MB | smaller than .ply | PSNR of the picture | lost against photos "
+        "| write, read s | read by others |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     for row in sorted(rows, key=lambda row: row.size):
         picture = "same" if math.isinf(row.psnr) else f"{row.psnr:.1f} dB"
+        loss = "–" if row.loss is None else f"{row.loss:.2f} dB".replace("-", "−")
         lines.append(
             f"| {row.format.name} (`{row.format.ending}`) | {row.size / count:.1f} | {row.size / 1e6:.2f} | "
-            f"{ply / row.size:.1f}× | {picture} | {row.seconds[0]:.1f}, {row.seconds[1]:.1f} | "
+            f"{ply / row.size:.1f}× | {picture} | {loss} | {row.seconds[0]:.1f}, {row.seconds[1]:.1f} | "
             f"{'; '.join(row.opened) or '–'} |"
         )
     return lines
@@ -190,8 +198,9 @@ def page(sections: list[str]) -> str:
     about = machine()
     note = (
         f"{about['cpu']}, {about['cores']} cores, beside other work: take the seconds as ratios. "
-        "PSNR compares our picture of what was read with our picture of the original (not with photos), over "
-        "the mean squared error of all pictures. 'same' of another program means that it reads the numbers "
+        "PSNR compares our picture of what was read with our picture of the original, over the mean squared "
+        "error of all pictures; beside it, by how much pictures are then farther from held-out photos. 'same' "
+        "of another program means that it reads the numbers "
         "from our file that we read from it."
     )
     return "\n".join([HEAD, "## Measured", "", note, "", *sections]) + "\n"
@@ -209,13 +218,12 @@ def main() -> None:
     sections = list[str]()
     for path in arguments.scenes:
         scene = load_gaussians(path)
-        cameras = cameras_of(path, scene, arguments.pictures, arguments.max_size)
-        original = pictures(scene, cameras)
+        views = views_of(path, scene, arguments.pictures, arguments.max_size)
         rows = list[Row]()
         with tempfile.TemporaryDirectory() as folder:
             for format in FORMATS:
                 if format.write is not None:
-                    rows.append(measure(format, scene, cameras, original, Path(folder)))
+                    rows.append(measure(format, scene, views, Path(folder)))
                     print(path, format.ending, rows[-1].size, f"{rows[-1].psnr:.2f} dB", flush=True)
         name = path.name if path.is_dir() else scene_file(path).name
         sections += [
