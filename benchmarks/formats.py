@@ -199,8 +199,8 @@ def page(sections: list[str]) -> str:
     note = (
         f"{about['cpu']}, {about['cores']} cores, beside other work: take the seconds as ratios. "
         "PSNR compares our picture of what was read with our picture of the original, over the mean squared "
-        "error of all pictures; beside it, by how much pictures are then farther from held-out photos. 'same' "
-        "of another program means that it reads the numbers "
+        "error of all pictures; beside it, by how much they are then farther from held-out photos. 'same' of "
+        "another program means that it reads the numbers "
         "from our file that we read from it."
     )
     return "\n".join([HEAD, "## Measured", "", note, "", *sections]) + "\n"
