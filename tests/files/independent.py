@@ -168,6 +168,7 @@ def installed(reader: str) -> bool:
 def differences(a: Gaussians, b: Gaussians) -> dict[str, float]:
     """Largest difference by attribute of the same Gaussians in the same order.
 
+    Of means over 1 + their distance from the origin: strays of a fit are hundreds of thousands of units out.
     Of rotations, 1 − |q·q'|, where half turns about a Gaussian's own axes leave it as it is. Opacities
     and scales as they act, scales by their ratio less 1, harmonics up to the lower degree.
     """
@@ -178,7 +179,7 @@ def differences(a: Gaussians, b: Gaussians) -> dict[str, float]:
     )
     rest = a.sh[:, 1:count] - b.sh[:, 1:count]
     return {
-        "means": float((a.means - b.means).abs().max()),
+        "means": float(((a.means - b.means).abs().amax(1) / (1 + a.means.norm(dim=1))).max()),
         "scales": float((a.log_scales - b.log_scales).abs().max().expm1()),
         "rotations": float(1 - (turns[0] * halves).sum(2).abs().amax(0).min()),
         "opacities": float((a.opacities - b.opacities).abs().max()),
