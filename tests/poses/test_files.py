@@ -24,8 +24,8 @@ def placed() -> Placed:
         torch.tensor([[0.1, 1 / 3, 2.0], [np.pi, 0, -1e-9]], dtype=torch.float64),
         torch.tensor([[1, 2, 3], [4, 5, 255]], dtype=torch.uint8),
         torch.tensor([0.25, torch.nan], dtype=torch.float64),
-        torch.tensor([0, 0, 1]),
-        torch.tensor([0, 2, 1]),
+        torch.tensor([0, 0, 1, 1]),
+        torch.tensor([0, 2, 1, 0]),
     )
     capture = replace(capture, photos=photos, points=points).select([0, 1, 2])
     assert capture.cameras is not None
@@ -103,7 +103,7 @@ def test_a_missing_file_is_refused(placed, tmp_path):
 def test_cameras_that_came_with_the_photos_are_told_as_such(placed, tmp_path):
     told = given(placed.capture)
     assert told.capture is placed.capture
-    assert [v.observations for v in told.verdicts] == [1, 1, 1, 0, 0]
+    assert [v.observations for v in told.verdicts] == [2, 1, 1, 0, 0]
     assert [v.placed for v in told.verdicts] == [True, True, True, False, False]
     with pytest.raises(ValueError, match="no cameras"):
         given(everything())
