@@ -13,17 +13,20 @@ from __future__ import annotations
 import argparse
 import math
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from tests.browser import CHROMIUM_ARGS, find_chromium
 
 from firstlight.scene import Gaussians
 from firstlight.scene.rotation import quat_to_rotmat
 from firstlight.view import share
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.browser import CHROMIUM_ARGS, find_chromium
 
 WIDTH, HEIGHT = 1280, 720  # of the window; the panel takes 250 pixels
 
