@@ -129,21 +129,23 @@ def flz(
     return tally.bytes_of(numbers.calls, numbers.floats(table)), numbers.coded(read)
 
 
-def svq(numbers: Numbers, parts: int, size: int, price: float | None) -> tuple[dict[str, float], Floats]:
-    """Bytes by how the labels are coded, and the numbers read."""
+def svq(
+    numbers: Numbers, parts: int, size: int, price: float | None
+) -> tuple[float, dict[str, float], Floats]:
+    """Bytes of the codebooks, of the labels by how they are coded, and the numbers read."""
     read, columns = np.empty_like(numbers.vectors), np.split(np.arange(numbers.vectors.shape[1]), parts)
-    total = dict.fromkeys(("order 0", "by class", "by neighbour"), 0.0)
+    books, total = 0.0, dict.fromkeys(("order 0", "class", "neighbour"), 0.0)
     for part in columns:
         vectors, weights = numbers.vectors[:, part], numbers.weights[:, part[0]]
         centers, labels = quantise(vectors, weights, numbers.classes, size, price)
         read[:, part] = centers[labels]
         shares = np.bincount(labels) / len(labels)
-        book = 2 * len(part) * np.count_nonzero(shares)
+        books += 2 * len(part) * np.count_nonzero(shares)
         before = np.concatenate([[0], labels[:-1]])
-        total["order 0"] += book - np.log2(shares[labels]).sum() / 8
-        total["by class"] += book + adaptive(labels, numbers.classes)
-        total["by neighbour"] += book + adaptive(labels, before)
-    return total, read
+        total["order 0"] -= float(np.log2(shares[labels]).sum()) / 8
+        total["class"] += adaptive(labels, numbers.classes)
+        total["neighbour"] += adaptive(labels, before)
+    return books, total, read
 
 
 def quantise(
@@ -239,13 +241,13 @@ def measure(path: Path, count: int, max_size: int, keep: int | None) -> Iterator
             curve.append((quality, round(size), psnr(pictures(read, compared), original)))
             yield {**about, "how": f".flz {quality:g}", "bytes": curve[-1][1], "psnr": curve[-1][2]}
         for parts, codes, price in product(numbers.parts, numbers.sizes, PRICES):
-            sizes, values = svq(numbers, parts, codes, price)
+            books, sizes, values = svq(numbers, parts, codes, price)
             least = min(sizes, key=lambda how: sizes[how])
             db = psnr(pictures(numbers.restored(values), compared), original)
             yield {
                 **about, "how": f"SVQ {parts} × {codes}" + (f", priced {price:g}" if price else ""),
-                "labels": least, "bytes": round(sizes[least]), "psnr": db, "flz": same(curve, db),
-                "all": sizes,
+                "labels": least, "bytes": round(books + sizes[least]), "psnr": db, "flz": same(curve, db),
+                "codebooks": books, "all labels": sizes,
             }  # fmt: skip
 
 
@@ -259,15 +261,16 @@ def main() -> None:
     parser.add_argument("--max-size", type=int, default=320)
     parser.add_argument("--keep", type=int, help="of a larger scene, the most important ones alone")
     arguments = parser.parse_args()
-    print("| numbers | how | labels | bytes | PSNR | .flz of that PSNR | SVQ / .flz |")
-    print("| --- | --- | --- | ---: | ---: | ---: | ---: |")
+    print("| numbers | how | labels by | bytes | of these labels | PSNR | .flz of that PSNR | SVQ / .flz |")
+    print("| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |")
     rows = []
     for row in measure(arguments.scene, arguments.pictures, arguments.max_size, arguments.keep):
         flz = row.get("flz")
+        labels = f"{row['bytes'] - row['codebooks']:,.0f}" if "codebooks" in row else ""
         beside = f"{flz:,.0f} | {row['bytes'] / flz:.2f}" if flz else "– | –"
         print(
             f"| {row['numbers']} | {row['how']} | {row.get('labels', '')} | {row['bytes']:,} "
-            f"| {row['psnr']:.2f} dB | {beside} |",
+            f"| {labels} | {row['psnr']:.2f} dB | {beside} |",
             flush=True,
         )
         rows.append(row)
