@@ -18,7 +18,8 @@ from torch import Tensor
 
 from firstlight.errors import InputError
 from firstlight.files._blocks import empty, repaired, views
-from firstlight.files._entropy import Coder, DamageError, Floats, Ints, Reader, Writer
+from firstlight.files._container import Container
+from firstlight.files._entropy import Coder, Floats, Ints, Writer
 from firstlight.files._flz_channels import CLASSES, Neighbours, Places, code_channel
 from firstlight.files.atomic import atomic_write
 from firstlight.scene import Gaussians
@@ -28,6 +29,7 @@ from firstlight.scene.sh import MAX_DEGREE, sh_count
 MAGIC = b"FLZ"
 VERSION = 1
 HEADER = struct.Struct("<3sBIBBH")  # magic, version, count, degree, bits of the tree, kept harmonics
+FILE = Container(".flz", MAGIC, VERSION, HEADER)
 MAX_BITS = 20
 
 # Steps are no coarser than this, however little is seen: beyond it errors no longer grow with the steps.
@@ -99,7 +101,7 @@ def encode_flz(gaussians: Gaussians, *, steps: FlzSteps = DEFAULT_STEPS, seen: S
     data = writer.finish()
     while count > _most_in(len(data)):  # all alike: padded to what a reader believes
         data += bytes(len(data))
-    return HEADER.pack(MAGIC, VERSION, *astuple(layout)) + data
+    return FILE.begin(astuple(layout)) + data
 
 
 def read_flz(path: Path) -> Gaussians:
@@ -109,22 +111,12 @@ def read_flz(path: Path) -> Gaussians:
 
 def decode_flz(data: bytes, path: Path) -> Gaussians:
     """Gaussians (float32) of a file's content; InputError, which names ``path``, when it cannot be used."""
-    if len(data) < HEADER.size or not data.startswith(MAGIC):
-        raise InputError(f"{path}: not an .flz file, or cut short.")
-    _, version, *numbers = HEADER.unpack_from(data)
-    layout = _Layout(*numbers)
-    if version != VERSION:
-        raise InputError(f"{path}: .flz of version {version}; this firstlight reads {VERSION}.")
+    layout = _Layout(*FILE.layout(data, path))
     if not layout.sensible:
         raise InputError(f"{path}: a damaged header: {layout.count} Gaussians of degree {layout.degree}.")
     if layout.count > _most_in(len(data) - HEADER.size):
         raise InputError(f"{path}: {len(data)} bytes claim to hold {layout.count} Gaussians: damaged.")
-    try:
-        reader = Reader(data[HEADER.size :])
-        table = _code(reader, None, layout)
-        reader.finish()
-    except DamageError as error:
-        raise InputError(f"{path}: damaged: {error}.") from error
+    table = FILE.read(data, path, lambda reader: _code(reader, None, layout))
     return repaired(_scene(table, layout.degree), path)
 
 

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from firstlight.errors import InputError
 from firstlight.files._blocks import repaired
-from firstlight.files._entropy import Coder, DamageError, Floats, Ints, Reader, Writer
+from firstlight.files._container import Container
+from firstlight.files._entropy import Coder, DamageError, Floats, Ints, Writer
 from firstlight.files.atomic import atomic_write
 from firstlight.scene import Gaussians
 from firstlight.scene.forest import WAVE_WIDTH, Forest, Network
@@ -28,6 +29,7 @@ FOREST_FILE = "scene.forest"  # in a run's folder, beside scene.ply
 MAGIC = b"FOREST"
 VERSION = 1
 HEADER = struct.Struct("<6sBIIIBBBB")  # magic, version, then _Layout
+FILE = Container(".forest", MAGIC, VERSION, HEADER)
 PLACE_BITS = 12  # of each axis of a tree's box
 LEVELS = 255  # of a feature and of an opacity
 MOST_WIDTH = 64  # numbers of a feature, or units of a hidden layer
@@ -84,7 +86,7 @@ def encode_forest(forest: Forest) -> bytes:
     )
     writer = Writer()
     _code(writer, _Table.of(forest), layout)
-    data = HEADER.pack(MAGIC, VERSION, *astuple(layout)) + writer.finish()
+    data = FILE.begin(astuple(layout)) + writer.finish()
     decode_forest(data, Path("the forest"))  # too many trees for the file, say
     return data
 
@@ -101,22 +103,12 @@ def load_forest(path: Path) -> Forest:
 
 def decode_forest(data: bytes, path: Path) -> Forest:
     """The forest of a file's content; InputError, which names ``path``, when it cannot be used."""
-    if len(data) < HEADER.size or not data.startswith(MAGIC):
-        raise InputError(f"{path}: not a .forest file, or cut short.")
-    _, version, *numbers = HEADER.unpack_from(data)
-    layout = _Layout(*numbers)
-    if version != VERSION:
-        raise InputError(f"{path}: .forest of version {version}; this firstlight reads {VERSION}.")
+    layout = _Layout(*FILE.layout(data, path))
     if not layout.sensible:
         raise InputError(f"{path}: a damaged header.")
     if layout.leaves > max(2**12, len(data)):  # real ones take four bytes at least
         raise InputError(f"{path}: {len(data)} bytes claim to hold {layout.leaves} leaves: damaged.")
-    try:
-        reader = Reader(data[HEADER.size :])
-        table = _code(reader, None, layout)
-        reader.finish()
-    except DamageError as error:
-        raise InputError(f"{path}: damaged: {error}.") from error
+    table = FILE.read(data, path, lambda reader: _code(reader, None, layout))
     return table.forest()
 
 
