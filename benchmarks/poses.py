@@ -13,6 +13,8 @@ the default with XFeat and LighterGlue instead of SIFT.
 Errors are over pairs of photos: the angle of the relative rotation, and the angle between the directions of
 the relative translation. AUC@t is the area under the share of pairs within an angle, up to t, over t; a pair
 with a photo that was not placed counts as wrong. 'both' takes the larger of the two angles of each pair.
+A method can place a photo wrongly: 'right' counts the photos of the largest group of which every pair is
+within 10° in both angles.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +163,25 @@ def auc(errors: Sequence[float], limit: float) -> float:
     return float(np.mean([max(0.0, 1 - error / limit) for error in errors]))
 
 
+def placed_right(photos: int, errors: Sequence[float], limit: float = 10.0) -> int:
+    """Photos in the largest group in which every pair is within ``limit`` degrees; 0 where no pair is."""
+    within = {
+        pair for pair, error in zip(combinations(range(photos), 2), errors, strict=True) if error <= limit
+    }
+    groups = [set(pair) for pair in within]  # each grows by one photo at a time: few photos, few groups
+    size = 0
+    while groups:
+        size = len(groups[0])
+        grown = {
+            frozenset(group | {i})
+            for group in groups
+            for i in range(photos)
+            if i not in group and all((min(i, j), max(i, j)) in within for j in group)
+        }
+        groups = [set(group) for group in grown]
+    return size
+
+
 def trajectory_error(reference: Cameras, place: Sequence[int | None], found: Cameras | None) -> float | None:
     """Root mean square distance of the placed cameras after alignment, over the reach of the reference."""
     rows = [i for i, at in enumerate(place) if at is not None]
@@ -193,6 +214,7 @@ def measure(folder: Path, views: int, method: str) -> dict[str, Any]:
         "method": method,
         "photos": len(capture),
         "placed": sum(row is not None for row in at),
+        "right": placed_right(len(capture), kinds["both"]),
         **{f"{kind}_auc{t}": auc(e, t) for kind, e in kinds.items() for t in ANGLES},
         "trajectory": trajectory_error(capture.cameras, at, found),
         "seconds": round(seconds, 2),
@@ -250,7 +272,8 @@ def page(rows: list[dict[str, Any]], note: str) -> str:
         "# Cameras from few photos",
         "",
         "Written by `benchmarks/poses.py`; not edited by hand. What the numbers are is said at its top: AUC",
-        "over pairs of photos, where pairs with a photo that was not placed count as wrong; 'trajectory' is",
+        "over pairs of photos, where pairs with a photo that was not placed count as wrong; 'right' counts",
+        "the photos of the largest group of which every pair is within 10° of the reference, 'trajectory' is",
         "the root mean square distance of the placed cameras after alignment, as a share of the reference's",
         "reach (of three photos or more). A few evenly spaced photos of a walk around something may share",
         "nothing: no method can place them. Most references are themselves computed, by pycolmap from all",
@@ -263,7 +286,7 @@ def page(rows: list[dict[str, Any]], note: str) -> str:
         "",
         "## Means over sets that every method was run on",
         "",
-        _head("views", "method", "sets", "placed", *_AUCS, "seconds", "peak MB"),
+        _head("views", "method", "sets", "placed", "right", *_AUCS, "seconds", "peak MB"),
     ]
     for views in sorted({row["views"] for row in rows}):
         some = [row for row in rows if row["views"] == views]
@@ -276,11 +299,23 @@ def page(rows: list[dict[str, Any]], note: str) -> str:
         "",
         "## Set by set",
         "",
-        _head("set", "views", "method", "placed", *_AUCS, "trajectory", "seconds", "peak MB"),
+        _head("set", "views", "method", "placed", "right", *_AUCS, "trajectory", "seconds", "peak MB"),
     ]
     for row in sorted(rows, key=lambda r: (r["set"], r["views"], methods.index(r["method"]))):
         lines.append(_row(row["set"], str(row["views"]), row["method"], *_cells(row)))
+    lines += ["", "## Seconds by stage", "", *_stage_lines(rows, methods)]
     return "\n".join(lines) + "\n"
+
+
+def _stage_lines(rows: list[dict[str, Any]], methods: list[str]) -> list[str]:
+    """Mean seconds of each stage, over the sets of each method."""
+    stages = list(dict.fromkeys(stage for row in rows for stage in row["stages"]))
+    lines = [_head("views", "method", *stages)]
+    for views, method in product(sorted({row["views"] for row in rows}), methods):
+        mine = [row["stages"] for row in rows if row["views"] == views and row["method"] == method]
+        spent = [np.mean([one.get(stage, 0.0) for one in mine]) if mine else 0.0 for stage in stages]
+        lines.append(_row(str(views), method, *(f"{s:.1f}" if s else "–" for s in spent)))
+    return lines
 
 
 _AUCS = tuple(f"{kind} AUC@{t}" for kind in ("rotation", "translation", "both") for t in ANGLES)
@@ -293,15 +328,15 @@ def _auc_cells(row: dict[str, Any]) -> list[str]:
 def _mean_cells(rows: list[dict[str, Any]]) -> list[str]:
     keys = [f"{kind}_auc{t}" for kind in ("rotation", "translation", "both") for t in ANGLES]
     mean = {key: float(np.mean([row[key] for row in rows])) for key in [*keys, "seconds"]}
-    placed = np.mean([row["placed"] / row["photos"] for row in rows])
+    placed, right = (np.mean([row[key] / row["photos"] for row in rows]) for key in ("placed", "right"))
     peak = max(row["peak_mb"] for row in rows)
-    return [f"{placed:.0%}", *_auc_cells(mean), f"{mean['seconds']:.1f}", str(peak)]
+    return [f"{placed:.0%}", f"{right:.0%}", *_auc_cells(mean), f"{mean['seconds']:.1f}", str(peak)]
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
     off = "–" if row["trajectory"] is None else f"{row['trajectory']:.4f}"
-    placed = f"{row['placed']}/{row['photos']}"
-    return [placed, *_auc_cells(row), off, f"{row['seconds']:.1f}", str(row["peak_mb"])]
+    placed, right = (f"{row[key]}/{row['photos']}" for key in ("placed", "right"))
+    return [placed, right, *_auc_cells(row), off, f"{row['seconds']:.1f}", str(row["peak_mb"])]
 
 
 def _head(*names: str) -> str:
