@@ -79,6 +79,12 @@ def test_a_comparison_runs_grows_and_goes_on(photos: Path, tmp_path: Path) -> No
     assert again["split"] == split, "trials must share the split"
 
 
+def test_what_a_recipe_optimises_may_need_depth(photos: Path, tmp_path: Path) -> None:
+    found = compare(photos, ["coherentgs"], views=(3,), out=tmp_path / "out", steps=4, max_size=64)
+    assert not found.rows[0].failures
+    assert found.rows[0].numbers["steps"].mean == 4
+
+
 def test_a_budget_of_minutes_becomes_steps(photos: Path, tmp_path: Path) -> None:
     recipe = replace(VANILLA, steps=100)
     found = compare(photos, [recipe], minutes=0.02, max_size=64, out=tmp_path / "out")

@@ -94,8 +94,9 @@ def _work(plan: Plan, trial: Trial, recipe: Recipe, folder: Path) -> None:
     small = prepare(capture, plan.max_size)
     split = small.split(plan.hold_out, trial.views)
     fitted = recipe.for_photos(len(split.train))
-    # Compiles or loads the kernels: no recipe is to pay for that. A start of its own needs no geometry.
-    _seconds(small, split, replace(fitted, start=RandomBox(500)), 2, trial.seed)
+    # Compiles or loads the kernels: no recipe is to pay for that. Plain Gaussians anywhere need no geometry.
+    plain = replace(fitted, start=RandomBox(500), representation=None)
+    _seconds(small, split, plain, 2, trial.seed)
     steps = plan.steps
     if plan.minutes is not None:
         steps = _steps_within(60 * plan.minutes, small, split, fitted, trial.seed)
