@@ -35,10 +35,11 @@ def fit(
     photos: Annotated[Positional[str], arg(metavar="PHOTOS")],
     out: Path | None = None,
     recipe: str = "default",
+    quality: Literal["draft", "standard", "high"] = "standard",
     views: int | None = None,
     steps: int | None = None,
     max_gaussians: int | None = None,
-    max_size: int = 640,
+    max_size: int | None = None,
     hold_out: Literal["every8", "none"] = "every8",
     seed: int = 0,
     poses: Literal["all", "train"] = "all",
@@ -55,10 +56,12 @@ def fit(
         photos: A folder of pictures, a video, a COLMAP project, a transforms.json, or the word demo.
         out: Run folder to make. By default a new one under runs/.
         recipe: Method to follow: see 'firstlight recipes'.
+        quality: How much to take on: size of the photos, steps and Gaussians. By the recipe's own numbers
+            (standard), or in proportion fewer or more.
         views: Train on this many photos, evenly spaced among those not held out.
-        steps: Instead of the recipe's own number.
-        max_gaussians: Budget that the scene never exceeds, instead of the recipe's own.
-        max_size: Long side of the photos, in pixels; larger ones are shrunk.
+        steps: Instead of the number that recipe and quality come to.
+        max_gaussians: Budget that the scene never exceeds, instead of theirs.
+        max_size: Long side of the photos, in pixels, instead of theirs; larger photos are shrunk.
         hold_out: Photos kept out of training to measure with: every 8th by name, or none.
         seed: Of everything random.
         poses: Find cameras from all photos, or from those trained on alone. The held-out ones are then placed
@@ -88,6 +91,7 @@ def fit(
             photos,
             recipe,
             out=out,
+            quality=quality,
             views=views,
             steps=steps,
             max_gaussians=max_gaussians,

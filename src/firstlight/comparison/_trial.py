@@ -66,7 +66,7 @@ def _set_aside_changed(folder: Path, recipe: Recipe, plan: Plan) -> None:
     """A recipe's name stands for its settings of today: one table must not mix them with yesterday's."""
     if not (folder / "run.json").exists():
         return
-    words = {"name", "summary", "paper", "partial", "needs"}
+    words = {"name", "summary", "paper", "partial", "needs", "max_size", "few"}
     budget = {"steps"} if plan.steps is not None or plan.minutes is not None else set()
     then = Run.open(folder).about.get("recipe")
     variants = [one.to_dict() for one in (recipe, recipe.few) if one is not None]  # by how many photos train

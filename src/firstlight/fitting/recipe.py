@@ -65,7 +65,9 @@ class Recipe:
     density: Strategy  # of plain Gaussians
     representation: Representation | None = None  # what is optimised in their place; None: they themselves
     paper: str | None = None
+    max_size: int = 640  # pixels of the photos' long side, to which the pipeline shrinks them
     geometry: str | None = None  # a provider of dense depth and a cloud before the start: see `geometry`
+    geometry_size: int = 504  # pixels of the photos' long side at which it is worked out
     steps: int = 3000
     losses: tuple[Term, ...] = (Photometric(),)
     rates: Rates = field(default_factory=Rates)

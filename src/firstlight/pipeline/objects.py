@@ -11,7 +11,7 @@ from firstlight.capture import load, load_photo
 from firstlight.errors import InputError
 from firstlight.objects import ObjectModel, ObjectPose
 from firstlight.pipeline.run_folder import Run
-from firstlight.pipeline.stages import prepare, stored_options
+from firstlight.pipeline.stages import prepare
 from firstlight.poses import load_placed
 from firstlight.progress import Progress, Silent
 from firstlight.scene import Cameras, Capture, Photo
@@ -38,7 +38,7 @@ def pose_object(
     if not run.complete:
         raise InputError(f"{run.folder}: the run is not complete. Go on with it: firstlight fit --resume.")
     one = photo if isinstance(photo, Photo) else load_photo(photo)
-    size = stored_options(run).max_size
+    size = int(run.about["recipe"]["max_size"])
     source = photos or load(str(run.about["photos"]), progress=progress or Silent())
     placed = load_placed(run.folder, source).capture
     if placed.cameras is None or placed.cameras.model == "equirectangular":

@@ -53,7 +53,7 @@ from firstlight.poses import (
     undistort,
 )
 from firstlight.progress import Progress, Silent
-from firstlight.recipes import get_recipe
+from firstlight.recipes import STANDARD, at_quality, get_recipe
 from firstlight.render import render_camera
 from firstlight.repair import get_repairer
 from firstlight.scene import Capture, Gaussians, HoldOut, Split
@@ -74,10 +74,11 @@ class Options:
     """What a run was asked for; kept in ``run.json`` so that it can go on."""
 
     recipe: str = "default"
+    quality: str = STANDARD  # of recipes.QUALITIES
     views: int | None = None
-    steps: int | None = None
+    steps: int | None = None  # this and the next two: instead of what recipe and quality say
     max_gaussians: int | None = None
-    max_size: int = 640
+    max_size: int | None = None
     hold_out: HoldOut | tuple[str, ...] = "every8"
     seed: int = 0
     poses: PosedBy = "all"
@@ -92,10 +93,11 @@ def fit(
     recipe: str | Recipe = "default",
     *,
     out: str | Path | None = None,
+    quality: str = STANDARD,
     views: int | None = None,
     steps: int | None = None,
     max_gaussians: int | None = None,
-    max_size: int = 640,
+    max_size: int | None = None,
     hold_out: HoldOut | Sequence[str] = "every8",
     seed: int = 0,
     poses: PosedBy = "all",
@@ -110,8 +112,9 @@ def fit(
     """Turn photos into a scene and a run folder.
 
     photos: whatever :func:`firstlight.load` takes, or the ``Capture`` that it gave. out: the run folder, by
-    default a new one under ``runs/``. views: train on that many. steps: instead of the recipe's.
-    max_gaussians: a budget instead of the recipe's. max_size: of the photos' long side, in pixels.
+    default a new one under ``runs/``. quality: a name in ``firstlight.recipes.QUALITIES``: how large photos
+    are, how many steps and Gaussians, in proportion to the recipe's own, which are "standard". views: train
+    on that many. steps, max_gaussians, max_size (of the photos' long side, in pixels): these win over both.
     hold_out: every 8th photo by name, the named ones, or "none".
     poses: find cameras from all photos, or from those trained on alone; held-out ones are then placed against
     these and aligned to the finished scene, only to measure with. refine_cameras: move training cameras along
@@ -127,7 +130,7 @@ def fit(
         raise InputError(f"{steps} steps: expected at least 1.")
     if max_gaussians is not None and max_gaussians < 1:
         raise InputError(f"{max_gaussians} Gaussians: expected at least 1.")
-    if max_size < 16:
+    if max_size is not None and max_size < 16:
         raise InputError(f"Photos of {max_size} pixels: expected a --max-size of at least 16.")
     held: HoldOut | tuple[str, ...]
     if hold_out == "every8" or hold_out == "none":
@@ -137,6 +140,7 @@ def fit(
     name = recipe if isinstance(recipe, str) else recipe.name
     options = Options(
         name,
+        quality=quality,
         views=views,
         steps=steps,
         max_gaussians=max_gaussians,
@@ -242,9 +246,13 @@ def stored_options(run: Run) -> Options:
 
 def _parts(recipe: str | Recipe, options: Options) -> Recipe:
     """The recipe, and the one it has for few photos, with what the run was asked for."""
-    chosen = get_recipe(recipe) if isinstance(recipe, str) else recipe
+    known = get_recipe(recipe) if isinstance(recipe, str) else recipe
+    return _changed(at_quality(known, options.quality), options)
+
+
+def _changed(chosen: Recipe, options: Options) -> Recipe:
     if chosen.few is not None:
-        chosen = replace(chosen, few=_parts(chosen.few, options))
+        chosen = replace(chosen, few=_changed(chosen.few, options))
     if options.refine_cameras and chosen.cameras is None:
         chosen = replace(chosen, cameras=CameraRefinement())
     if options.geometry is not None:
@@ -256,6 +264,8 @@ def _parts(recipe: str | Recipe, options: Options) -> Recipe:
         chosen = replace(chosen, losses=(*chosen.losses, RepairedViews(options.repair)))
     if options.max_gaussians is not None:
         chosen = chosen.limited(options.max_gaussians)
+    if options.max_size is not None:
+        chosen = replace(chosen, max_size=options.max_size)
     return chosen if options.steps is None else replace(chosen, steps=options.steps)
 
 
@@ -376,8 +386,11 @@ class _Stages:
     def prepare(self, placed: Placed, source: Capture) -> tuple[Capture, Split]:
         """Photos at the size of the fit, through ideal lenses; and who is held out."""
         with self.timed("prepare"):
-            capture = prepare(placed.capture, self.options.max_size)
+            capture = prepare(placed.capture, self.recipe.max_size)
             split = self.split(capture)
+            size = self.recipe.for_photos(len(split.train)).max_size
+            if size != self.recipe.max_size:  # nothing was decoded yet
+                capture = prepare(placed.capture, size)
             if self.options.poses == "train" and not source.posed:  # it was split before cameras were found
                 there = {photo.name for photo in capture.photos}
                 held_out = {source.photos[i].name for i in self.split(source).test}
@@ -401,7 +414,12 @@ class _Stages:
         provider = get_provider(self.recipe.geometry)
         with self.timed("geometry"):
             found = find_geometry(
-                capture, provider.make(), photos=split.train, seed=self.options.seed, progress=self.progress
+                capture,
+                provider.make(),
+                photos=split.train,
+                seed=self.options.seed,
+                max_size=self.recipe.geometry_size,
+                progress=self.progress,
             )
             save_geometry(self.run.folder, found)
         known = [float((one.log_depth > 0).mean()) for one in found.maps]

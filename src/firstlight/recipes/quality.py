@@ -1,0 +1,71 @@
+"""How much a run takes on: ``firstlight fit --quality``. All that it changes is in the two tables here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from firstlight.errors import InputError
+from firstlight.fitting import Recipe
+
+STANDARD = "standard"
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What becomes of a recipe. What is None or 1 stays as the recipe has it."""
+
+    max_size: int | None = None  # pixels of the photos' long side
+    geometry_size: int | None = None  # … at which dense geometry is worked out, if any
+    steps: float = 1.0  # times the recipe's own
+    gaussians: float = 1.0  # times the recipe's own budget, if it has one
+    pictures: tuple[tuple[float, float], ...] | None = None  # coarse to fine, as in a recipe
+
+    def of(self, recipe: Recipe) -> Recipe:
+        """``recipe`` at this quality."""
+        most = budget(recipe)
+        if most is not None and self.gaussians != 1:
+            recipe = recipe.limited(max(1, round(self.gaussians * most)))
+        kept = {"max_size": self.max_size, "geometry_size": self.geometry_size, "pictures": self.pictures}
+        changed: dict[str, Any] = {name: value for name, value in kept.items() if value is not None}
+        return replace(recipe, steps=max(1, round(self.steps * recipe.steps)), **changed)
+
+
+# "standard" is a recipe as it stands: tune the recipe itself. The other numbers are not yet measured; three
+# photos of 1008 pixels are meant to take 15 seconds on two cores (draft), 40 (standard), four minutes (high).
+FEW_PHOTOS: dict[str, Quality] = {  # up to fitting.recipe.FEW that train
+    "draft": Quality(
+        max_size=400, geometry_size=400, steps=0.4, gaussians=0.5, pictures=((0.0, 0.5), (0.5, 1.0))
+    ),
+    STANDARD: Quality(),
+    "high": Quality(max_size=1008, geometry_size=720, steps=3.0, gaussians=3.0),
+}
+MANY_PHOTOS: dict[str, Quality] = {
+    "draft": Quality(
+        max_size=400, geometry_size=400, steps=0.4, gaussians=0.5, pictures=((0.0, 0.5), (0.5, 1.0))
+    ),
+    STANDARD: Quality(),
+    "high": Quality(max_size=1008, geometry_size=720, steps=3.0, gaussians=3.0),
+}
+QUALITIES = tuple(MANY_PHOTOS)
+
+
+def at_quality(recipe: Recipe, quality: str) -> Recipe:
+    """``recipe`` for many photos and, in its ``few``, for few, worked out to ``quality``.
+
+    InputError when no quality is called that.
+    """
+    if quality not in QUALITIES:
+        raise InputError(f"No quality is called '{quality}'. There are: {', '.join(QUALITIES)}.")
+    many, few = MANY_PHOTOS[quality], FEW_PHOTOS[quality]
+    if many == few and recipe.few is None:
+        return many.of(recipe)
+    return replace(many.of(recipe), few=few.of(recipe.few or recipe))
+
+
+def budget(recipe: Recipe) -> int | None:
+    """How many Gaussians ``recipe`` allows, as far as its parts say so."""
+    inside = (
+        getattr(part, "max_gaussians", None) for part in (recipe, recipe.representation, recipe.density)
+    )
+    return next((most for most in inside if isinstance(most, int)), None)

@@ -1,0 +1,77 @@
+"""Qualities: a recipe in other proportions, and what a user says by hand wins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from firstlight import pipeline
+from firstlight.capture import load_demo
+from firstlight.errors import InputError
+from firstlight.fitting.recipe import FEW
+from firstlight.recipes import QUALITIES, RECIPES, STANDARD, at_quality, budget, get_recipe
+from firstlight.recipes.quality import FEW_PHOTOS, MANY_PHOTOS, Quality
+
+
+def test_standard_is_the_recipe_itself() -> None:
+    assert all(at_quality(recipe, STANDARD) == recipe for recipe in RECIPES.values())
+
+
+@pytest.mark.parametrize("photos", [3, FEW + 1])
+def test_each_quality_takes_on_more_than_the_one_before(photos: int) -> None:
+    recipe = get_recipe("default")
+    worked = [at_quality(recipe, quality).for_photos(photos) for quality in ("draft", STANDARD, "high")]
+    for amount in (lambda one: one.max_size, lambda one: one.steps, budget):
+        assert amount(worked[0]) < amount(worked[1]) < amount(worked[2])
+    assert {one.dropout for one in worked} == {recipe.for_photos(photos).dropout}
+
+
+@pytest.mark.parametrize("quality", QUALITIES)
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda r: r.name)
+def test_any_recipe_can_be_had_at_any_quality(recipe, quality: str) -> None:
+    for photos, table in ((3, FEW_PHOTOS), (FEW + 1, MANY_PHOTOS)):
+        worked, plain = at_quality(recipe, quality).for_photos(photos), recipe.for_photos(photos)
+        assert worked.steps == round(table[quality].steps * plain.steps)
+        assert worked.scale_at(1.0) == 1.0, "the last steps must see the photos at full size"
+        most = budget(plain)
+        assert budget(worked) == (None if most is None else round(table[quality].gaussians * most))
+
+
+def test_few_photos_go_by_their_own_table_whatever_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FEW_PHOTOS, "draft", Quality(steps=0.1, max_size=99))
+    vanilla = at_quality(get_recipe("vanilla"), "draft")
+    assert vanilla.for_photos(3).max_size == 99 and vanilla.for_photos(3).steps == vanilla.steps / 4
+    assert vanilla.for_photos(FEW + 1) == vanilla
+
+
+def test_unknown_quality_lists_those_that_there_are(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="standard"):
+        pipeline.fit("demo", quality="best", out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_keeps_its_quality_and_what_was_said_by_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = Quality(max_size=64, geometry_size=56, steps=0.01, gaussians=0.05)
+    monkeypatch.setitem(FEW_PHOTOS, "draft", small)
+    photos = load_demo(with_cameras=True).select([6, 8, 10, 12])
+    run = pipeline.fit(photos, out=tmp_path / "run", quality="draft", max_gaussians=700, hold_out="none")
+    few = get_recipe("default").few
+    assert few is not None
+    recipe, options = run.about["recipe"], run.about["options"]
+    assert options["quality"] == "draft" and options["max_size"] is None
+    assert recipe["max_size"] == 64 and recipe["geometry_size"] == 56
+    assert recipe["max_gaussians"] == 700 and run.summary["steps"] == round(0.01 * few.steps)
+    assert {photo["width"] for photo in run.about["per_photo"]} == {64}
+
+    run.write(status="stopped")
+    again = pipeline.resume(run.folder, photos=photos)
+    assert again.complete and again.about["recipe"] == recipe
+
+    run.write(status="stopped")
+    monkeypatch.setitem(FEW_PHOTOS, "draft", replace(small, steps=0.02))
+    with pytest.raises(InputError, match="changed"):
+        pipeline.resume(run.folder, photos=photos)
