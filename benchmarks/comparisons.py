@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +68,12 @@ def some_run(comparisons: Sequence[Comparison]) -> Run | None:
     return None
 
 
-def machine_line(run: Run) -> str:
-    about, versions = run.about["machine"], run.about["versions"]
+def machine_line(about: Mapping[str, Any]) -> str:
+    """Of what ``run.json`` and its like say about machine and versions."""
+    machine, versions = about["machine"], about["versions"]
     packages = ", ".join(f"{name} {versions[name]}" for name in ("firstlight", "torch", "numba"))
-    machine = f"{about['cpu']}, {about['cores']} cores, {about['memory_gb']} GB"
-    return f"Machine: {machine}; Python {about['python']}, {packages}."
+    hardware = f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB"
+    return f"Machine: {hardware}; Python {machine['python']}, {packages}."
 
 
 def method_of_cameras(comparison: Comparison) -> str:

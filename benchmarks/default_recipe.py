@@ -303,7 +303,7 @@ def write_page(comparisons: Sequence[Comparison], page: Path, note: str) -> None
     run = some_run(comparisons)
     lines = [ABOUT, ""]
     if run is not None:
-        lines += [machine_line(run), ""]
+        lines += [machine_line(run.about), ""]
     lines += [note, ""] if note else []
     for views in views_of(comparisons):
         lines += [f"## {views} training photos" if views else "## All training photos", ""]

@@ -56,7 +56,7 @@ def write_page(
     run = some_run(comparisons)
     lines = [ABOUT, ""]
     if run is not None:
-        lines += [machine_line(run), ""]
+        lines += [machine_line(run.about), ""]
     lines += [*([note, ""] if note else []), *_sets(comparisons)]
     lines += [f"- {name}: not compared: {reason}" for name, reason in failed.items()]
     for views in views_of(comparisons):
