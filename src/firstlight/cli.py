@@ -40,6 +40,7 @@ def fit(
     steps: int | None = None,
     max_gaussians: int | None = None,
     max_size: int | None = None,
+    minutes: float | None = None,
     hold_out: Literal["every8", "none"] = "every8",
     seed: int = 0,
     poses: Literal["all", "train"] = "all",
@@ -62,6 +63,8 @@ def fit(
         steps: Instead of the number that recipe and quality come to.
         max_gaussians: Budget that the scene never exceeds, instead of theirs.
         max_size: Long side of the photos, in pixels, instead of theirs; larger photos are shrunk.
+        minutes: For the whole run, instead of steps: as many are made as fit into it, by what steps are seen
+            to take. What comes after them is guessed, so that the end may be some per cent off.
         hold_out: Photos kept out of training to measure with: every 8th by name, or none.
         seed: Of everything random.
         poses: Find cameras from all photos, or from those trained on alone. The held-out ones are then placed
@@ -96,6 +99,7 @@ def fit(
             steps=steps,
             max_gaussians=max_gaussians,
             max_size=max_size,
+            minutes=minutes,
             hold_out=hold_out,
             seed=seed,
             poses=poses,
@@ -175,7 +179,7 @@ def compare(
         views: Numbers of training photos, 0 for all; by default all.
         seeds: Each recipe is fitted once with each.
         steps: Of each fit, instead of the recipe's own.
-        minutes: Of each fit, instead of steps.
+        minutes: Of each run, instead of steps: its geometry, its fit and its numbers, but not the cameras.
         max_size: Long side of the photos, in pixels; larger ones are shrunk.
         hold_out: Photos kept out of training to measure with.
         matcher: As for 'firstlight fit'.

@@ -64,30 +64,31 @@ print(is_cold(place_tiles), is_cold(object()))
 
 def test_it_is_waited_for(started: Commands, tmp_path: Path) -> None:
     file = tmp_path / "done"
-    with warm_up.warming(python(f"import time; time.sleep(0.3); open({str(file)!r}, 'w')")):
+    with warm_up.warming(python(f"import time; time.sleep(0.3); open({str(file)!r}, 'w')")) as kernels:
         assert started[0].poll() is None
+        kernels.wait()
     assert file.exists()
     assert started[0].returncode == 0
 
 
 @pytest.mark.parametrize("code", ["raise SystemExit(3)", "import os; os.abort()"])
 def test_its_death_harms_nobody(started: Commands, code: str) -> None:
-    with warm_up.warming(python(code)):
-        pass
+    with warm_up.warming(python(code)) as kernels:
+        kernels.wait()
     assert started[0].returncode != 0
 
 
 def test_a_command_that_does_not_exist_harms_nobody(started: Commands) -> None:
-    with warm_up.warming(("no-such-command-anywhere",)):
-        pass
+    with warm_up.warming(("no-such-command-anywhere",)) as kernels:
+        kernels.wait()
     assert not started
 
 
 def test_it_is_not_waited_for_for_ever_nor_after_an_error(started: Commands) -> None:
     sleep = python("import time; time.sleep(600)")
     began = time.monotonic()
-    with warm_up.warming(sleep, patience=0.1):
-        pass
+    with warm_up.warming(sleep, patience=0.1) as kernels:
+        kernels.wait()
     with pytest.raises(KeyboardInterrupt), warm_up.warming(sleep):
         raise KeyboardInterrupt
     assert time.monotonic() - began < 60

@@ -47,9 +47,9 @@ def compare(
     """Fit each recipe with each number of training views and each seed, and put them into one table.
 
     All share the photos, their poses (found once, with every photo), the held-out photos and a budget:
-    ``steps`` or ``minutes`` of each fit, otherwise each recipe's own steps. The folder ``out`` gets
-    ``compare.json``, ``compare.html`` and each fit's run folder below ``trials/``. With the same ``out`` a
-    comparison goes on where it stopped, and grows by recipes, views and seeds that are new. A recipe that
+    ``steps`` of each fit or ``minutes`` of each run, otherwise each recipe's own steps. The folder ``out``
+    gets ``compare.json``, ``compare.html`` and each fit's run folder below ``trials/``. With the same ``out``
+    a comparison goes on where it stopped, and grows by recipes, views and seeds that are new. A recipe that
     fails is a line of the table that says why.
 
     matcher: what finds the same points in photos, a name in ``firstlight.poses.MATCHERS``.

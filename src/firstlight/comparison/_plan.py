@@ -11,6 +11,7 @@ from typing import Any
 
 from firstlight.errors import InputError
 from firstlight.files.atomic import atomic_write
+from firstlight.fitting import check_budget
 
 PLAN_FILE = "plan.json"
 # What all trials of one folder must have in common, or their numbers do not belong into one table.
@@ -41,7 +42,7 @@ class Plan:
     views: tuple[int | None, ...] = (None,)
     seeds: tuple[int, ...] = (0,)
     steps: int | None = None  # None: each recipe's own
-    minutes: float | None = None  # of each fit, instead of steps
+    minutes: float | None = None  # of each run, instead of steps
     max_size: int = 640
     hold_out: str | tuple[str, ...] = "every8"
     matcher: str = "sift"
@@ -50,10 +51,7 @@ class Plan:
         for name in ("recipes", "views", "seeds"):
             if not getattr(self, name):
                 raise InputError(f"Nothing to compare: there are no {name}.")
-        if self.steps is not None and self.minutes is not None:
-            raise InputError("Give a budget of --steps or of --minutes, not both.")
-        if self.minutes is not None and self.minutes <= 0:
-            raise InputError(f"{self.minutes} minutes: expected more than 0.")
+        check_budget(self.steps, self.minutes)
         folders: dict[str, str] = {}
         for name in self.recipes:
             other = folders.setdefault(Trial(name, None, 0).folder.lower(), name)

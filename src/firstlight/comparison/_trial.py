@@ -14,16 +14,9 @@ from firstlight.capture import load
 from firstlight.comparison._plan import Plan, Trial
 from firstlight.errors import InputError
 from firstlight.fitting import Recipe, fit_gaussians
-from firstlight.geometry import densify, get_provider
 from firstlight.pipeline import Run, fit, new_folder, prepare, resume
 from firstlight.poses import load_placed
-from firstlight.scene import Capture, Split
 from firstlight.starts import RandomBox
-
-# A budget in minutes is turned into steps by a small fit of the same recipe with this share of its steps:
-# growth, coarse pictures and all are part of it, and of what it takes.
-REHEARSAL = 0.1
-FEWEST_REHEARSED = 150  # steps: refinements are at least 50 apart
 
 
 @dataclass(frozen=True)
@@ -95,24 +88,16 @@ def _work(plan: Plan, trial: Trial, recipe: Recipe, folder: Path) -> None:
     split = small.split(plan.hold_out, trial.views)
     fitted = recipe.for_photos(len(split.train))
     # Compiles or loads the kernels: no recipe is to pay for that. Plain Gaussians anywhere need no geometry.
-    plain = replace(fitted, start=RandomBox(500), representation=None)
-    _seconds(small, split, plain, 2, trial.seed)
-    steps = plan.steps
-    if plan.minutes is not None:
-        steps = _steps_within(60 * plan.minutes, small, split, fitted, trial.seed)
-    options: dict[str, Any] = {"max_size": plan.max_size, "hold_out": plan.hold_out, "seed": trial.seed}
-    fit(capture, recipe, out=out, views=trial.views, steps=steps, **options)
-
-
-def _seconds(capture: Capture, split: Split, recipe: Recipe, steps: int, seed: int) -> float:
-    """What a fit of that many steps takes, with the whole schedule pressed into them; it is thrown away."""
-    return fit_gaussians(capture, replace(recipe, steps=steps), split, seed=seed).seconds
-
-
-def _steps_within(seconds: float, capture: Capture, split: Split, recipe: Recipe, seed: int) -> int:
-    """How many steps of ``recipe`` fit into ``seconds``, by a small fit."""
-    if recipe.geometry is not None:
-        source = get_provider(recipe.geometry).make()
-        capture = densify(capture, source, photos=split.train, seed=seed)
-    few = max(FEWEST_REHEARSED, round(REHEARSAL * recipe.steps))
-    return max(round(few * seconds / _seconds(capture, split, recipe, few, seed)), 1)
+    plain = replace(fitted, start=RandomBox(500), representation=None, steps=2)
+    fit_gaussians(small, plain, split, seed=trial.seed)
+    fit(
+        capture,
+        recipe,
+        out=out,
+        views=trial.views,
+        steps=plan.steps,
+        minutes=plan.minutes,
+        max_size=plan.max_size,
+        hold_out=plan.hold_out,
+        seed=trial.seed,
+    )

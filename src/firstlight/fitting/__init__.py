@@ -24,6 +24,8 @@ from firstlight.fitting.normals import DepthNormals as DepthNormals
 from firstlight.fitting.normals import NormalTeacher as NormalTeacher
 from firstlight.fitting.outlines import Outlined as Outlined
 from firstlight.fitting.outlines import Silhouette as Silhouette
+from firstlight.fitting.pace import Pace as Pace
+from firstlight.fitting.pace import check_budget as check_budget
 from firstlight.fitting.recipe import Rates as Rates
 from firstlight.fitting.recipe import Recipe as Recipe
 from firstlight.fitting.repaired_views import RepairedViews as RepairedViews

@@ -25,11 +25,12 @@ from firstlight.fitting.cameras import MovingCameras, reach_of
 from firstlight.fitting.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from firstlight.fitting.memory import peak_memory_mb
 from firstlight.fitting.model import Model, PlainModel, under
+from firstlight.fitting.pace import Pace
 from firstlight.fitting.pictures import Pictures, as_tensors
 from firstlight.fitting.recipe import Recipe
 from firstlight.fitting.terms import Rendered, View
 from firstlight.losses import depth_l1, psnr
-from firstlight.progress import Progress, Silent
+from firstlight.progress import Progress, Silent, Stage
 from firstlight.render import BLUR, render_camera
 from firstlight.scene import Cameras, Capture, Gaussians, Split
 from firstlight.starts import thinned_out
@@ -121,6 +122,12 @@ class Fit:
         self.model = wanted.begin(self.model.gaussians.detach(), self.seen, self._refinement(rate))
         self.represented = True
         self.memory.clear()
+
+    def follow(self, recipe: Recipe) -> None:
+        """Go on with the same recipe for another number of steps."""
+        self.recipe = recipe
+        if self.twin is not None:
+            self.twin.follow(replace(self.twin.recipe, steps=recipe.steps))
 
     @property
     def over(self) -> bool:
@@ -340,6 +347,7 @@ def fit_gaussians(
     folder: Path | None = None,
     fingerprint: str = "",
     checkpoint_seconds: float = 60.0,
+    pace: Pace | None = None,
     progress: Progress | None = None,
     watch: Callable[[Gaussians, str], None] | None = None,
 ) -> Fitted:
@@ -347,7 +355,8 @@ def fit_gaussians(
 
     With a ``folder``, ``metrics.jsonl`` and, every ``checkpoint_seconds``, ``checkpoints/`` are written
     there, and a fit with the same ``fingerprint`` that stopped on the way goes on from its newest one.
-    Ctrl-C stops cleanly. ``watch`` is shown the Gaussians about once a second.
+    Ctrl-C stops cleanly. ``pace`` says, on the way, how many steps there are. ``watch`` is shown the
+    Gaussians about once a second.
     """
     progress = progress or Silent()
     fit = Fit(capture, recipe, split.train, seed)
@@ -356,9 +365,12 @@ def fit_gaussians(
         fit.begin()
     else:
         fit.restore(found.step, found.tensors)
-        progress.note(f"Going on from step {found.step:,} of {recipe.steps:,}.")
+    if pace is not None:
+        fit.follow(pace.begin(recipe, fit.done))
+    if found is not None:
+        progress.note(f"Going on from step {found.step:,} of {fit.recipe.steps:,}.")
     keeper = _Keeper(folder, fingerprint, checkpoint_seconds)
-    return _Course(fit, split.test, keeper, progress, watch, found.seconds if found else 0.0).go()
+    return _Course(fit, split.test, keeper, pace, progress, watch, found.seconds if found else 0.0).go()
 
 
 class _Keeper:
@@ -384,11 +396,12 @@ class _Course:
         fit: Fit,
         held_out: list[int],
         keeper: _Keeper,
+        pace: Pace | None,
         progress: Progress,
         watch: Callable[[Gaussians, str], None] | None,
         seconds: float,
     ) -> None:
-        self.fit, self.held_out, self.keeper = fit, held_out, keeper
+        self.fit, self.held_out, self.keeper, self.pace = fit, held_out, keeper, pace
         self.progress, self.watch = progress, watch
         self.before, self.began = seconds, time.perf_counter()
         self.first_step, self.shown = fit.done, self.began
@@ -398,27 +411,36 @@ class _Course:
         return self.before + time.perf_counter() - self.began
 
     def go(self) -> Fitted:
-        fit, steps = self.fit, self.fit.recipe.steps
-        log_every = max(1, steps // LOGGED)
-        probe_every = log_every * (LOGGED // PROBED)
+        fit = self.fit
         with _log_file(self.keeper.folder, fit.done) as log, Interrupt() as interrupt:
-            with self.progress.stage("Fitting", steps) as stage:
+            with self.progress.stage("Fitting", fit.recipe.steps) as stage:
                 stage.advance(fit.done)
                 while not fit.over and not interrupt.asked:
+                    log_every = max(1, fit.recipe.steps // LOGGED)
                     look = (fit.done + 1) % log_every == 0
                     outcome = fit.step(look)
                     stage.advance()
                     if look:
-                        self._log(log, outcome, probe=fit.done % probe_every == 0)
+                        self._log(log, outcome, probe=fit.done % (log_every * (LOGGED // PROBED)) == 0)
                         stage.say(self._words(outcome))
                     self._show(outcome)
                     self.keeper.save(fit, self.seconds)
+                    self._keep_pace(stage)
             self.keeper.save(fit, self.seconds, now=True)
-        if fit.over and fit.done < steps:
+        if fit.over and fit.done < fit.recipe.steps:
             self.progress.note(f"  step {fit.done:,}: depth got no better, so this is the end")
         cameras = None if fit.cameras is None else fit.cameras.on(fit.pictures.cameras)
         model = fit.model if fit.represented else None
         return Fitted(fit.model.gaussians.clone(), fit.done, self.seconds, fit.over, cameras, model)
+
+    def _keep_pace(self, stage: Stage) -> None:
+        if self.pace is None:
+            return
+        recipe = self.pace.after_step(self.fit.recipe, self.fit.done)
+        if recipe.steps != self.fit.recipe.steps:
+            self.fit.follow(recipe)
+            stage.total(recipe.steps)
+            self.progress.note(f"  step {self.fit.done:,}: {recipe.steps:,} steps fit into the time")
 
     def _log(self, log: TextIO | None, outcome: Outcome, probe: bool) -> None:
         line: dict[str, Any] = {

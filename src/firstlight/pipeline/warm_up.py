@@ -9,8 +9,8 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,31 +39,38 @@ def is_cold(kernel: Any = last_kernels.update) -> bool:
         return False
 
 
-@contextmanager
-def warming(command: Sequence[str] = COMMAND, patience: float = PATIENCE) -> Iterator[None]:
-    """Compile beside what is done inside, if anything has yet to be compiled.
+@dataclass
+class Kernels:
+    """What is being compiled."""
 
-    In the end the second process is waited for: it is ahead with work that this one would have to do as well.
-    Should it die or hang, kernels are compiled where they are first called, as always.
+    process: subprocess.Popen[bytes] | None  # None: nothing is
+    patience: float  # seconds
+
+    def wait(self) -> None:
+        """Until it is done: the second process is ahead with work that this one would have to do as well."""
+        if self.process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(self.patience)
+
+
+@contextmanager
+def warming(command: Sequence[str] = COMMAND, patience: float = PATIENCE) -> Iterator[Kernels]:
+    """Compile beside what is done inside, if anything has yet to be compiled; it ends with what is inside.
+
+    Should the second process die or hang, kernels are compiled where they are first called, as always.
     """
-    if not is_cold():
-        yield
-        return
+    process = None
+    if is_cold():
+        with suppress(OSError):
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
     try:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-    except OSError:
-        yield
-        return
-    try:
-        yield
-        process.wait(patience)
-    except subprocess.TimeoutExpired:
-        pass
+        yield Kernels(process, patience)
     finally:
-        process.kill()
-        process.wait()
+        if process is not None:
+            process.kill()
+            process.wait()
 
 
 def tiny_capture() -> Capture:
