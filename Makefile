@@ -22,8 +22,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 bench: $(READY)
-	$(BIN)/python benchmarks/rasterize.py --json bench-rasterize.json
-	$(BIN)/python benchmarks/step.py --json bench-step.json
+	$(BIN)/python benchmarks/guard.py
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "firstlight needs Python 3.11 or newer: make PYTHON=python3.11 …")'

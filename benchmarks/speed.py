@@ -100,9 +100,9 @@ def run(job: Job, folder: Path, extra: Sequence[str]) -> Row | None:
             return None
         with atomic_write(kept) as temporary:
             temporary.write_text(json.dumps(row, indent=1) + "\n")
-    row = json.loads(kept.read_text())
-    print(f"{job.name}: {row['wall']:.1f} s, {row['peak_mb']} MB, PSNR {row['psnr']:.2f}", flush=True)
-    return row
+    found: Row = json.loads(kept.read_text())
+    print(f"{job.name}: {found['wall']:.1f} s, {found['peak_mb']} MB, PSNR {found['psnr']:.2f}", flush=True)
+    return found
 
 
 def measure(job: Job, folder: Path, extra: Sequence[str]) -> Row | None:
@@ -138,7 +138,7 @@ def measure(job: Job, folder: Path, extra: Sequence[str]) -> Row | None:
         "wall": round(wall, 2),
         "stages": done.about["timings"],
         "peak_mb": round(peak_mb),
-        "planned_mb": done.about.get("memory_planned_mb"),
+        "planned_mb": done.summary.get("memory_planned_mb"),
         **{name: done.summary[name] for name in ("psnr", "ssim", "steps", "gaussians", "measured_on")},
         "scene": hashlib.sha256((out / "scene.ply").read_bytes()).hexdigest(),
         "machine": done.about["machine"],

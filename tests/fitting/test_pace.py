@@ -106,12 +106,10 @@ def test_a_fit_that_goes_on_does_what_was_decided(demo: Capture, tmp_path: Path)
     split = Split([0, 1, 2, 3], [])
     decided: dict[int, int] = {}
 
-    def fit(folder: Path | None, clock: Ticking, keep: bool = True) -> Fitted:
-        def note(known: dict[int, int]) -> None:
-            if keep:
-                decided.update(known)
-
-        pace = Pace(2.0, decided=decided, keep=note, clock=clock)
+    def fit(folder: Path | None, clock: Ticking, decides: bool = True) -> Fitted:
+        pace = Pace(2.0, decided=decided, keep=decided.update, clock=clock)
+        if not decides:
+            pace.looks = []
         return fit_gaussians(demo, recipe, split, folder=folder, checkpoint_seconds=0.0, pace=pace)
 
     with pytest.raises(KeyboardInterrupt):  # as if the process had been killed
@@ -121,7 +119,7 @@ def test_a_fit_that_goes_on_does_what_was_decided(demo: Capture, tmp_path: Path)
     whole = fit(tmp_path, Ticking(0.03))
     assert first.items() <= decided.items() and whole.complete and whole.step == decided[max(decided)] != 120
 
-    again = fit(None, Ticking(1e-5), keep=False)  # by this clock, there is time for as many as one likes
+    again = fit(None, Ticking(1e-5), decides=False)  # by this clock, there is time for as many as one likes
     assert again.step == whole.step
     assert all(torch.equal(a, b) for a, b in zip(again.gaussians, whole.gaussians, strict=True))
 
@@ -135,6 +133,6 @@ def test_a_run_of_minutes_says_what_was_decided(tmp_path: Path) -> None:
 
 
 def test_budgets_that_make_no_sense(tmp_path: Path) -> None:
-    for options in ({"minutes": 0.0}, {"minutes": float("nan")}, {"minutes": 1.0, "steps": 5}):
+    for minutes, steps in ((0.0, None), (float("nan"), None), (1.0, 5)):
         with pytest.raises(InputError, match="minutes"):
-            pipeline.fit("demo", out=tmp_path / "run", **options)
+            pipeline.fit("demo", out=tmp_path / "run", minutes=minutes, steps=steps)

@@ -35,8 +35,41 @@ def python(code: str) -> tuple[str, ...]:
     return sys.executable, "-c", code
 
 
-def test_it_runs_every_kernel_of_a_step() -> None:
-    warm_up.main()
+KERNELS = """
+import gc
+from numba.core.dispatcher import Dispatcher
+
+def called():
+    for kernel in gc.get_objects():
+        if isinstance(kernel, Dispatcher):
+            for signature in kernel.signatures:
+                yield f"{kernel.__module__}.{kernel.__name__}{signature}"
+
+print("\\n".join(sorted(set(called()))))
+"""
+
+RUN = """
+import sys
+from firstlight import pipeline
+from firstlight.capture import load_demo
+photos = load_demo(with_cameras=True)
+few, many = photos.select([6, 8, 10, 12, 14]), photos.select(range(14))
+for name, some in (("few", few), ("many", many)):
+    pipeline.fit(some, out=f"{sys.argv[1]}/{name}", steps=60, max_size=48, max_gaussians=400)
+"""
+
+
+def test_it_runs_every_kernel_of_a_run(tmp_path: Path) -> None:
+    """With the same types: those that a run of few or of many photos calls are among those that it called."""
+
+    def called(program: str) -> set[str]:
+        command = [*python(program + KERNELS), str(tmp_path)]
+        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        return {line for line in lines if line.startswith("firstlight.")}
+
+    warmed = called("from firstlight.pipeline.warm_up import main; main()")
+    assert any("_patchmatch_kernels" in name for name in warmed)
+    assert called(RUN) - warmed == set()
     assert not warm_up.is_cold()
 
 

@@ -23,8 +23,8 @@ def test_standard_is_the_recipe_itself() -> None:
 def test_each_quality_takes_on_more_than_the_one_before(photos: int) -> None:
     recipe = get_recipe("default")
     worked = [at_quality(recipe, quality).for_photos(photos) for quality in ("draft", STANDARD, "high")]
-    for amount in (lambda one: one.max_size, lambda one: one.steps, budget):
-        assert amount(worked[0]) < amount(worked[1]) < amount(worked[2])
+    amounts = [(one.max_size, one.steps, budget(one) or 0) for one in worked]
+    assert all(a < b < c for a, b, c in zip(*amounts, strict=True))
     assert {one.dropout for one in worked} == {recipe.for_photos(photos).dropout}
 
 

@@ -39,8 +39,9 @@ from firstlight.geometry import (
     save_geometry,
 )
 from firstlight.pipeline.machine import machine, versions
+from firstlight.pipeline.memory_plan import plan_memory, told, usable_memory_mb
 from firstlight.pipeline.run_folder import Run, claim_folder, new_folder
-from firstlight.pipeline.warm_up import warming
+from firstlight.pipeline.warm_up import is_cold, warming
 from firstlight.poses import (
     PLACED_FILE,
     Placed,
@@ -303,6 +304,7 @@ class _Stages:
     def go(self, checkpoint_seconds: float = 60.0) -> Run:
         with warming() as kernels:
             source = self.load()
+            self.plan_memory(source)
             placed = self.place(source)
             capture, split = self.prepare(placed, source)
             with self.timed("compile"):
@@ -392,6 +394,14 @@ class _Stages:
             for item in capture.set_aside:
                 self.progress.note(f"    {item.name}: {item.reason}")
         return capture
+
+    def plan_memory(self, source: Capture) -> None:
+        """Say what the run will need before it begins, and what to do where there is too little."""
+        train = self.split(source).train
+        plan = plan_memory(source.photos, train, self.recipe.for_photos(len(train)), source.posed)
+        for line in told(plan, usable_memory_mb(), compiling=is_cold()):
+            self.progress.note(line)
+        self.run.write(memory_planned_mb={"total": round(plan.total, 1), **asdict(plan)})
 
     def place(self, capture: Capture) -> Placed:
         """Cameras: those that came with the photos, those that this run found before, or new ones."""
@@ -559,5 +569,6 @@ class _Stages:
             "fit_seconds": before.get("fit_seconds"),
             "steps": before.get("steps", self.recipe.steps),
             "gaussians": len(gaussians),
+            "memory_planned_mb": self.run.about.get("memory_planned_mb", {}).get("total"),
             "peak_memory_mb": round(max(peak_memory_mb(), before.get("peak_memory_mb", 0.0)), 1),
         }

@@ -11,30 +11,33 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from firstlight.fitting import Fit
-from firstlight.fitting import _adam_kernel as last_kernels
+from firstlight.fitting import Fit, Recipe, _adam_kernel
+from firstlight.geometry import Stereo, _agreement_kernels, densify
+from firstlight.poses import Features, Sift
 from firstlight.recipes import get_recipe
 from firstlight.scene import Cameras, Capture, Photo
 from firstlight.scene.capture import Picture
 from firstlight.starts import RandomBox
 
 COMMAND = (sys.executable, "-c", "from firstlight.pipeline.warm_up import main; main()")
+LAST = (_agreement_kernels.covered, _adam_kernel.update)
 PATIENCE = 180.0  # seconds; a process that needs longer than this is not of use
 
 
-def is_cold(kernel: Any = last_kernels.update) -> bool:
-    """Whether a kernel has yet to be compiled, by default the last that a step of a fit calls.
+def is_cold(*kernels: Any) -> bool:
+    """Whether one of them has yet to be compiled, by default of the last ones that geometry and a fit call.
 
     Numba has no public way to ask. Where its insides have changed, kernels count as compiled: then a first
     run takes longer, and nothing else happens.
     """
     try:
-        return not kernel._cache._cache_file._load_index()
+        return not all(kernel._cache._cache_file._load_index() for kernel in kernels or LAST)
     except Exception:
         return False
 
@@ -74,25 +77,39 @@ def warming(command: Sequence[str] = COMMAND, patience: float = PATIENCE) -> Ite
 
 
 def tiny_capture() -> Capture:
-    """Two grey photos of nothing, with cameras."""
+    """Two photos of one wall of grey spots, with cameras."""
+    wall = np.random.default_rng(0).integers(0, 255, (48, 72), np.uint8)
 
-    def decode() -> Picture:
-        return Picture(np.full((32, 40, 3), 128, np.uint8))
+    def decode(left: int) -> Picture:
+        return Picture(np.repeat(wall[:, left : left + 64, None], 3, axis=2))
 
     viewmats = torch.eye(4, dtype=torch.float64).repeat(2, 1, 1)
     viewmats[:, 2, 3] = 4.0
-    viewmats[1, 0, 3] = 0.5
-    Ks = torch.tensor([[40.0, 0, 20], [0, 40, 16], [0, 0, 1]], dtype=torch.float64).repeat(2, 1, 1)
+    viewmats[1, 0, 3] = -0.5  # at a distance of 4 and with this lens 8 pixels
+    Ks = torch.tensor([[64.0, 0, 32], [0, 64, 24], [0, 0, 1]], dtype=torch.float64).repeat(2, 1, 1)
     size = torch.ones(2, dtype=torch.long)
-    photos = [Photo(f"{number}.png", 40, 32, decode) for number in range(2)]
-    return Capture(photos, "warm-up", Cameras(viewmats, Ks, 40 * size, 32 * size))
+    photos = [Photo(f"{number}.png", 64, 48, partial(decode, 8 * number)) for number in range(2)]
+    return Capture(photos, "warm-up", Cameras(viewmats, Ks, 64 * size, 48 * size))
 
 
 def main() -> None:
-    """Two steps of the default recipe on next to nothing; they call every kernel of a fit."""
-    capture = tiny_capture()
-    recipe = replace(get_recipe("default"), start=RandomBox(64), steps=2, sh_every=0.0)
+    """Call the kernels of a run on next to nothing: as the default recipe does for few photos and for many.
+
+    In the order in which a run needs them, so that it finds the first ones sooner.
+    """
+    descriptors = np.random.default_rng(1).integers(0, 255, (8, 128), np.uint8)
+    points = Features(np.zeros((8, 2), np.float32), descriptors, np.zeros((8, 3), np.uint8))
+    Sift().match(points, points)
+    capture = densify(tiny_capture(), Stereo())
+    many = get_recipe("default")
+    for recipe in (many.few or many, many):
+        _two_steps(capture, replace(recipe, start=RandomBox(64), steps=2, sh_every=0.0))
+
+
+def _two_steps(capture: Capture, recipe: Recipe) -> None:
     fit = Fit(capture, recipe, [0, 1], seed=0)
     fit.begin()
+    with torch.no_grad():
+        fit.look(0, fit.camera(0))  # with depth, as measuring does
     for _ in range(recipe.steps):
         fit.step()

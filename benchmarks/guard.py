@@ -1,0 +1,155 @@
+"""What got slower: the work of a run, piece by piece, against numbers stored for the same kind of machine.
+
+    python benchmarks/guard.py                 compare with benchmarks/baseline.json; status 1 if slower
+    python benchmarks/guard.py --update        store the numbers of this machine instead
+    python benchmarks/guard.py --yardstick PATH/yardstick.py    also blending over native code (needs g++)
+
+Every number is a ratio: the time of a piece of work over that of a ruler, which is plain torch on all
+threads (matrix products, exponentials, gathers) and takes turns with it. The ruler knows nothing of
+firstlight's code, so that what slows it (another program, a warmer computer, an older torch) does not count
+as firstlight's. With a yardstick (see ``rasterize.py``) blending is also held against that. The best of
+several turns counts.
+
+Machines are of one kind where processor and number of cores are called the same. Store numbers of a quiet
+machine only; what differs by less than the tolerance is not worth a word.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from rasterize import beside_yardstick, blending, load_yardstick, whole
+from workloads import milliseconds, random_scene, training, workload_of
+
+from firstlight.capture import load_demo
+from firstlight.files import atomic_write
+from firstlight.geometry import find_geometry
+from firstlight.pipeline import machine, prepare, versions
+from firstlight.poses import Sift
+
+BASELINE = Path(__file__).with_name("baseline.json")
+TOLERANCE = 0.15  # of a ratio; on two quiet cores the same code differs by less (not yet measured)
+TURNS = 3
+BLENDING = (50_000, 512, 384)  # Gaussians, width, height
+
+
+def ruler() -> Callable[[], Any]:
+    """A quarter of a second of plain torch, or less."""
+    generator = torch.Generator().manual_seed(0)
+    square = torch.rand(640, 640, generator=generator)
+    long = torch.rand(2_000_000, generator=generator)
+    places = torch.randint(len(long), (2_000_000,), generator=generator)
+
+    def once() -> float:
+        total = torch.zeros(())
+        for _ in range(4):
+            total = total + (square @ square).sum() + (-long).exp().sum() + long[places].sum()
+        return float(total)
+
+    return once
+
+
+def pieces() -> Iterator[tuple[str, Callable[[], float]]]:
+    """Names, and what measures each in milliseconds; made when its turn comes, as each holds memory."""
+    yield "command --help", _help
+    yield "keypoints of a photo", _keypoints()
+    yield "stereo of three photos", _stereo()
+    work = workload_of(random_scene(*BLENDING), *BLENDING[1:])
+    yield "blending, forward", lambda: float(blending(work, 5)["forward_ms"])
+    yield "blending, backward", lambda: float(blending(work, 5)["backward_ms"])
+    scene = random_scene(100_000, 1024, 768)
+    yield "a picture and its gradients, 100 k", lambda: whole(scene, 1024, 768, 3)["both_ms"]
+    for count in (6_300, 100_000):
+        step = training(count, 504, 336)
+        yield f"a step of training, {count / 1000:g} k", lambda step=step: milliseconds(step, 9)
+
+
+def _help() -> float:
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "firstlight", "--help"], stdout=subprocess.DEVNULL, check=True)
+    return 1e3 * (time.perf_counter() - began)
+
+
+def _keypoints() -> Callable[[], float]:
+    photo = load_demo().photos[0]
+    return lambda: milliseconds(lambda: Sift().describe(photo), 1)
+
+
+def _stereo() -> Callable[[], float]:
+    capture = prepare(load_demo(with_cameras=True).select([6, 8, 10]), 320)
+    return lambda: milliseconds(lambda: find_geometry(capture), 1)
+
+
+def measure(turns: int, yardstick: Path | None) -> dict[str, float]:
+    """Ratios by the name of the piece."""
+    once, found = ruler(), dict[str, float]()
+    for name, piece in pieces():
+        times, beside = [], [milliseconds(once, 1)]
+        for _ in range(turns):
+            times.append(piece())
+            beside.append(milliseconds(once, 1))
+        found[name] = min(times) / min(beside)
+        print(f"{name:36} {min(times):9.2f} ms {found[name]:9.4f} × the ruler", flush=True)
+    if yardstick is not None:
+        work = workload_of(random_scene(*BLENDING), *BLENDING[1:])
+        numbers = beside_yardstick(work, load_yardstick(yardstick), 5, turns)
+        for way in ("forward", "backward"):
+            name = f"blending, {way}, by the yardstick"
+            found[name] = numbers[f"{way}_ratio"]
+            print(f"{name:36} {numbers[f'{way}_ms']:9.2f} ms {found[name]:9.4f} × native code", flush=True)
+    return {name: round(ratio, 5) for name, ratio in found.items()}
+
+
+def slower(before: dict[str, float], now: dict[str, float], tolerance: float) -> list[str]:
+    """What there is to say about each piece that got slower or quicker by more than the tolerance."""
+    words = []
+    for name in sorted(before.keys() & now.keys()):
+        change = now[name] / before[name] - 1
+        if change > tolerance:
+            words.append(f"slower   {name}: {change:+.0%}")
+        elif 1 / (1 + change) - 1 > tolerance:
+            words.append(f"quicker  {name}: {change:+.0%} (store it with --update)")
+    return words
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--baseline", type=Path, default=BASELINE)
+    parser.add_argument("--update", action="store_true", help="store this machine's numbers")
+    parser.add_argument("--tolerance", type=float, default=TOLERANCE)
+    parser.add_argument("--turns", type=int, default=TURNS)
+    parser.add_argument("--yardstick", type=Path)
+    options = parser.parse_args()
+    stored: dict[str, Any] = {}
+    if options.baseline.exists():
+        stored = json.loads(options.baseline.read_text())
+    about = machine()
+    kind = f"{about['cpu']}, {about['cores']} cores"
+    now = measure(options.turns, options.yardstick)
+    if options.update:
+        known = stored.get(kind, {}).get("ratios", {})
+        stored[kind] = {"ratios": known | now, "versions": versions()}
+        with atomic_write(options.baseline) as temporary:
+            temporary.write_text(json.dumps(stored, indent=1) + "\n")
+        print(f"stored for {kind}")
+        return 0
+    if kind not in stored:
+        print(f"Nothing is stored for {kind}: run it again with --update on a quiet machine.")
+        return 0
+    words = slower(stored[kind]["ratios"], now, options.tolerance)
+    print("\n".join(words) or f"Nothing changed by more than {options.tolerance:.0%}.")
+    return int(any(line.startswith("slower") for line in words))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
