@@ -137,3 +137,35 @@ def test_variants_differ_and_can_share_a_comparison(name: str) -> None:
     assert all(differences(told[0], other) for other in told[1:])
     Plan("x", tuple(variants))  # refuses names that would share a folder
     assert json.loads(json.dumps(asdict(Plan("x", tuple(variants)))))
+
+
+def speed_row(kind: str, quality: str, psnr: float, number: int = 0, **news: Any) -> dict[str, Any]:
+    about = {"set": "fern", "kind": kind, "quality": quality, "round": number, "extra": [], "photos": 3}
+    measured = {"held_out": 3, "wall": 30.0 + number, "stages": {"poses": 4.0, "fit": 20.0}, "peak_mb": 900}
+    scene = {"planned_mb": 950, "psnr": psnr, "steps": 1000, "gaussians": 20_000, "scene": "same"}
+    return {**about, **measured, **scene, "machine": MACHINE, "versions": VERSIONS, **news}
+
+
+def test_page_of_speed_says_what_it_costs_and_what_was_not_run(tmp_path: Path) -> None:
+    from speed import Page
+
+    rows = [speed_row("timed", "standard", 30.0, number) for number in range(3)]
+    rows += [speed_row("measured", "standard", 20.0), speed_row("longer", "standard", 20.25, steps=4000)]
+    rows += [speed_row("timed", "draft", 28.0, scene="another"), speed_row("many", "draft", 19.0, wall=90.0)]
+    Page(rows, "A quiet one.").write(tmp_path / "speed.md")
+    text = (tmp_path / "speed.md").read_text()
+    assert "| fern | standard | 3 | 31.0 | 30.0 … 32.0 | 900 | 1,000 | 20,000 | 20.00 | 3 | yes |" in text
+    assert "| fern | draft | 1 | 30.0 | 30.0 … 30.0 | 900 | 1,000 | 20,000 | – | – | – |" in text
+    assert "4 × the steps bring +0.25 dB on average (fern +0.25)" in text
+    assert "| standard | fern | 4.0 | 20.0 | 7.0 |" in text, "the rest is what no stage counts"
+    assert "| fern | draft | 3 | 3 | 1.5 |" in text and "A quiet one." in text
+    assert "First run" not in text, "nothing was run with an empty cache"
+
+
+def test_guard_tells_what_got_slower_alone() -> None:
+    from guard import slower
+
+    before = {"same": 1.0, "slow": 1.0, "quick": 1.0, "gone": 1.0}
+    words = slower(before, {"same": 1.1, "slow": 1.3, "quick": 0.5, "new": 1.0}, tolerance=0.15)
+    assert [line.split(":")[0].split() for line in words] == [["quicker", "quick"], ["slower", "slow"]]
+    assert "+30%" in words[1]
