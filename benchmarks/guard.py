@@ -22,6 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def pieces() -> Iterator[tuple[str, Callable[[], float]]]:
     yield "a picture and its gradients, 100 k", lambda: whole(scene, 1024, 768, 3)["both_ms"]
     for count in (6_300, 100_000):
         step = training(count, 504, 336)
-        yield f"a step of training, {count / 1000:g} k", lambda step=step: milliseconds(step, 9)
+        yield f"a step of training, {count / 1000:g} k", partial(milliseconds, step, 9)
 
 
 def _help() -> float:
