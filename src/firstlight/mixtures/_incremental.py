@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from numba import njit
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 Array = npt.NDArray[np.float64]
 
@@ -70,7 +70,7 @@ class IncrementalGMM:
             return self
         spread = points.std(0) if deviations is None else np.asarray(deviations, np.float64)
         prior = 1 / (self.delta * np.maximum(spread, 1e-12)) ** 2
-        expected = float(chi2.ppf(1 - self.beta, dimension))
+        expected = float(chdtri(dimension, self.beta))  # of χ²; scipy.stats would slow every start
         state = (self.means, self.precisions, self.log_dets, self.masses, self.ages)
         state = _learn(points, prior, expected, self.max_components, self.min_age, self.min_mass, *state)
         self.means, self.precisions, self.log_dets, self.masses, self.ages = state
