@@ -52,4 +52,4 @@ def test_it_goes_on_and_is_measured_again(run: pipeline.Run, few: Capture) -> No
 def test_many_photos_do_not(tmp_path: Path) -> None:
     many = load_demo(with_cameras=True)
     run = pipeline.fit(many, out=tmp_path / "run", steps=2, max_size=48)
-    assert run.about["recipe"]["geometry"] is None and "geometry" not in run.about
+    assert run.about["recipe"]["dropout"] == get_recipe("default").dropout == 0.0
