@@ -8,12 +8,12 @@ from firstlight.fitting.blurring import Mollification as Mollification
 from firstlight.fitting.cameras import CameraRefinement as CameraRefinement
 from firstlight.fitting.co_training import Accord as Accord
 from firstlight.fitting.co_training import CoTraining as CoTraining
+from firstlight.fitting.course import Fitted as Fitted
+from firstlight.fitting.course import fit_gaussians as fit_gaussians
 from firstlight.fitting.depth import DepthCorrelation as DepthCorrelation
 from firstlight.fitting.depth import DepthRegularisation as DepthRegularisation
 from firstlight.fitting.guidance import StartGuidance as StartGuidance
 from firstlight.fitting.loop import Fit as Fit
-from firstlight.fitting.loop import Fitted as Fitted
-from firstlight.fitting.loop import fit_gaussians as fit_gaussians
 from firstlight.fitting.memory import peak_memory_mb as peak_memory_mb
 from firstlight.fitting.model import DecodedModel as DecodedModel
 from firstlight.fitting.model import Model as Model
