@@ -7,8 +7,8 @@ SETS holds one folder a set: photos in ``images/``, reference cameras in ``spars
 Of each set 3, 6 and 12 photos, evenly spaced by name among those that have a reference, are placed by each
 method without looking at the reference. Every measurement is a process of its own, and one that is in DIR
 is not made again: delete its file to repeat it. Methods: ``firstlight`` (the default), ``incremental`` and
-``global`` (pycolmap's own pipelines with the settings that they come with), and ``firstlight-xfeat`` for
-the default with XFeat and LighterGlue instead of SIFT.
+``global`` (pycolmap's own pipelines with the settings that they come with), and ``firstlight-NAME`` for
+another matcher than SIFT (``firstlight fit --matcher NAME``): xfeat, aliked, disk, sift+aliked.
 
 Errors are over pairs of photos: the angle of the relative rotation, and the angle between the directions of
 the relative translation. AUC@t is the area under the share of pairs within an angle, up to t, over t; a pair
@@ -43,14 +43,13 @@ import firstlight
 from firstlight.capture import read_reconstruction
 from firstlight.errors import InputError
 from firstlight.pipeline import machine, versions
-from firstlight.poses import Matcher, Sift, Xfeat, estimate, structure_from_motion
+from firstlight.poses import MATCHERS, estimate, structure_from_motion
 from firstlight.progress import Silent, Stage
 from firstlight.scene import Cameras, Capture, Similarity
 
 VIEWS = (3, 6, 12)
 METHODS = ("firstlight", "incremental", "global")
 ANGLES = (5, 10)
-MATCHERS: dict[str, Matcher] = {"firstlight": Sift(), "firstlight-xfeat": Xfeat()}
 WRONG = 180.0  # degrees, of a pair that was not placed
 
 
@@ -90,7 +89,8 @@ def place(
     """Row of each placed photo among the cameras that a method found."""
     if method.startswith("firstlight"):
         try:
-            method_of = partial(structure_from_motion, matcher=MATCHERS[method])
+            matcher = MATCHERS[method.removeprefix("firstlight-")] if "-" in method else MATCHERS["sift"]
+            method_of = partial(structure_from_motion, matcher=matcher)
             found = estimate(replace(capture, cameras=None), method=method_of, progress=watch).capture
         except InputError as error:
             print(error, file=sys.stderr)
@@ -277,7 +277,7 @@ def page(rows: list[dict[str, Any]], note: str) -> str:
         "the root mean square distance of the placed cameras after alignment, as a share of the reference's",
         "reach (of three photos or more). A few evenly spaced photos of a walk around something may share",
         "nothing: no method can place them. Most references are themselves computed, by pycolmap from all",
-        "photos of a set.",
+        "photos of a set. `firstlight-NAME` is `firstlight fit --matcher NAME` (extras).",
         "",
         f"Machine: {about['cpu']}, {about['cores']} cores, {about['memory_gb']} GB; "
         f"Python {about['python']}, "

@@ -47,7 +47,7 @@ def fit(
     refine_cameras: bool = False,
     geometry: str | None = None,
     repair: str | None = None,
-    matcher: Literal["sift", "xfeat"] = "sift",
+    matcher: Literal["sift", "xfeat", "aliked", "disk", "sift+aliked"] = "sift",
     resume: bool = False,
     live: bool = False,
 ) -> int:
@@ -74,7 +74,8 @@ def fit(
             'firstlight doctor' lists, a folder with a depth model, or none.
         repair: Let a diffusion model repair views between the photos, and learn from these a little: a model
             that 'firstlight doctor' lists, or a folder that diffusers saved. Slow without a GPU.
-        matcher: How the same points are found in several photos: by SIFT, or by a small network (XFeat).
+        matcher: How the same points are found in several photos: by SIFT, by networks (XFeat; ALIKED or DISK
+            with LightGlue), or by SIFT with ALIKED for photos that it cannot place.
         resume: Go on with the run in --out that was stopped, with the settings it began with.
         live: Watch the scene in the browser while it trains.
     """
@@ -166,7 +167,7 @@ def compare(
     minutes: float | None = None,
     max_size: int = 640,
     hold_out: Literal["every8"] = "every8",
-    matcher: Literal["sift", "xfeat"] = "sift",
+    matcher: Literal["sift", "xfeat", "aliked", "disk", "sift+aliked"] = "sift",
     out: Path | None = None,
 ) -> int:
     """Fit several recipes to the same photos and put them into one table.

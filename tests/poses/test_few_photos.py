@@ -87,12 +87,13 @@ def test_a_picture_and_its_mirror_image_are_refused(truth):
 def test_demo_photos_with_a_blurred_one_and_a_stranger_among_them(truth):
     demo = load_demo()
     photos = [replace(p.resized(480), depth=None, lens=None) for p in demo.photos[:8:2]]
-    soft = cv2.GaussianBlur(demo.photos[3].resized(480).decode().rgb, (0, 0), 25)
-    found = estimate(Capture([*photos, photo_of("soft.png", soft, lens=None), truth.photos[0]], "test"))
+    blurred = cv2.GaussianBlur(demo.photos[3].resized(480).decode().rgb, (0, 0), 25)
+    found = estimate(Capture([*photos, photo_of("soft.png", blurred, lens=None), truth.photos[0]], "test"))
     verdicts = {v.name: v for v in found.verdicts}
     assert [verdicts[p.name].placed for p in photos] == [True] * 4
-    assert not verdicts["soft.png"].placed and "blurred" in verdicts["soft.png"].reason
-    assert not verdicts["00.png"].placed and "another place" in verdicts["00.png"].reason
+    soft, stranger = verdicts["soft.png"], verdicts["00.png"]
+    assert not soft.placed and "blurred" in soft.reason and "Take it again" in soft.reason
+    assert not stranger.placed and "another place" in stranger.reason and "in between" in stranger.reason
 
 
 def test_depths_are_scaled_to_the_cameras_that_were_found(truth):

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from firstlight.errors import InputError
 from firstlight.poses import estimate, structure_from_motion
 from firstlight.poses._guess import adjust_guess, guessed_cameras, link_by_guess
 from firstlight.poses._ladder import LOOK, _finish, _look
 from firstlight.poses._ladder import Attempt as Model
 from firstlight.progress import Silent
 from firstlight.scene import Cameras, Capture
-from tests.poses.corner import FOCAL, corner
+from tests.poses.corner import FOCAL, corner, look_at, photo_of, photograph
 from tests.poses.test_estimate import pose_errors, without_cameras
 
 
@@ -83,3 +84,16 @@ def test_a_wrong_guess_does_no_harm(truth: Capture) -> None:
         found = estimate(some, method=method)
         turned, moved = pose_errors(found.capture, truth)
         assert len(found.capture) == 3 and turned < 0.2 and moved < 0.02
+
+
+def test_a_guess_gives_no_baseline_to_a_camera_that_only_turned(truth: Capture) -> None:
+    views = [look_at((0.0, -0.6, -1.6), (x, 0.2, 1.8)) for x in (-0.8, -0.4, 0.0)]
+    photos = [photo_of(f"{i}.png", photograph(view)) for i, view in enumerate(views)]
+    cameras = truth.select([1, 3, 5]).cameras
+    assert cameras is not None
+    viewmats = torch.from_numpy(np.array(views)).float()
+    viewmats[:, 0, 3] += torch.tensor([-0.1, 0.0, 0.1])
+    guess = replace(cameras, viewmats=viewmats)
+    method = partial(structure_from_motion, guess=lambda photos, progress: guess)
+    with pytest.raises(InputError, match="only turned"):
+        estimate(Capture(photos, "test"), method=method)

@@ -14,8 +14,9 @@ from firstlight.poses._features import Features
 from firstlight.poses._focal import shared_focal
 from firstlight.poses._guided import match_along_lines, sort_into_cells
 from firstlight.poses._matching import MAX_ANGLE, RATIO, UNIT, match_nearest
-from firstlight.poses._sift import root_sift
-from tests.poses.corner import look_at
+from firstlight.poses._mirrored import flipped
+from firstlight.poses._sift import Sift, root_sift
+from tests.poses.corner import WIDTH, look_at, photo_of, photograph
 
 
 def descriptors(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -46,6 +47,18 @@ def test_nearest_matches_are_those_of_brute_force():
     assert found.rows.tolist() == [list(pair) for pair in expected] and len(expected) > 150
     ratio = [np.sort(angle[i])[0] / np.sort(angle[i])[1] for i, _ in expected]
     assert np.allclose(found.confidence, 1 - np.array(ratio), atol=1e-4)
+
+
+def test_flipped_descriptors_are_those_of_the_mirror_image() -> None:
+    rgb = photograph(look_at((0.0, -0.6, -1.6), (0.0, 0.2, 1.8)))
+    sift = Sift()
+    plain = sift.describe(photo_of("plain.png", rgb))
+    mirror = sift.describe(photo_of("mirror.png", np.ascontiguousarray(rgb[:, ::-1])))
+    found = match_nearest(plain.descriptors, flipped(mirror.descriptors)).rows
+    there = [WIDTH, 0] + mirror.xy[found[:, 1]] * [-1, 1]
+    off = np.linalg.norm(plain.xy[found[:, 0]] - there, axis=1)
+    assert len(found) > 0.8 * len(plain) and np.quantile(off, 0.95) < 1
+    assert len(match_nearest(plain.descriptors, mirror.descriptors)) < 0.1 * len(found)
 
 
 def test_matches_along_lines_lie_on_them_and_find_what_is_there():

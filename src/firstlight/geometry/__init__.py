@@ -1,4 +1,8 @@
-"""Dense geometry of photos with cameras: depth maps that agree with each other, and one cloud of points."""
+"""Dense geometry of photos with cameras: depth maps that agree with each other, and one cloud of points.
+
+There is no dense matcher for photos without cameras (DKM, Edstedt et al. 2023): without trained networks it
+placed no more photos than SIFT. Between photos with cameras, stereo matches along epipolar lines.
+"""
 
 from firstlight.geometry._densify import Geometry as Geometry
 from firstlight.geometry._densify import Source as Source

@@ -11,6 +11,7 @@ from firstlight.poses._files import save_placed as save_placed
 from firstlight.poses._files import save_poses as save_poses
 from firstlight.poses._guess import Guess as Guess
 from firstlight.poses._ladder import structure_from_motion as structure_from_motion
+from firstlight.poses._lightglue import LightGlued as LightGlued
 from firstlight.poses._matchers import MATCHERS as MATCHERS
 from firstlight.poses._matchers import get_matcher as get_matcher
 from firstlight.poses._placed import Method as Method

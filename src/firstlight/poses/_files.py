@@ -30,8 +30,8 @@ def save_poses(path: Path, placed: Placed) -> None:
     """Write every photo's verdict, and the camera of each that was placed, as JSON.
 
     ``{"photos": [{"name", "placed", "viewmat": 4×4 or null, "K": 3×3 or null, "width", "height", "model",
-    "distortion": 8 numbers or null, "reason", "error_px", "observations", "matches", "partner"}], "method",
-    "convention"}``
+    "distortion": 8 numbers or null, "reason", "error_px", "observations", "matches", "partner",
+    "confidence"}], "method", "convention"}``
     """
     place = {photo.name: i for i, photo in enumerate(placed.capture.photos)}
     photos = [_row(verdict, placed.capture, place.get(verdict.name)) for verdict in placed.verdicts]

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pycolmap
 
 from firstlight.poses._features import Features
-from firstlight.poses._guided import Floats
+from firstlight.poses._guided import off_lines
 from firstlight.poses._mapping import lens_cameras
 from firstlight.poses._pairs import Link, Links
-from firstlight.poses._refine import adjusted, fundamental_between
+from firstlight.poses._refine import adjusted, fundamental_between, straight
 from firstlight.poses._rematch import better
 from firstlight.progress import Progress
 from firstlight.scene import Cameras, Photo
@@ -64,12 +63,8 @@ def link_by_guess(
     for (a, b), link in links.items():
         lines = fundamental_between(cameras[a], poses[a], cameras[b], poses[b])
         rows = link.matches.rows
-        x, y = (
-            np.c_[_straight(cameras[i], features[i].xy[rows[:, k]]), np.ones(len(rows))]
-            for k, i in enumerate((a, b))
-        )
-        line = x @ lines.T
-        off = np.abs((line * y).sum(1)) / np.maximum(np.linalg.norm(line[:, :2], axis=1), 1e-12)
+        x, y = (straight(cameras[i], features[i].xy[rows[:, k]]) for k, i in enumerate((a, b)))
+        off = off_lines(x, y, lines)
         radius = WIDE * max(cameras[b].width, cameras[b].height)
         geometry = pycolmap.TwoViewGeometry()
         geometry.config = pycolmap.TwoViewGeometryConfiguration.CALIBRATED.value
@@ -77,11 +72,6 @@ def link_by_guess(
         borne = Link(link.matches, geometry)
         found[a, b] = better(link, borne if borne.inliers >= BORNE_OUT * len(rows) else None)
     return found
-
-
-def _straight(camera: pycolmap.Camera, xy: npt.NDArray[np.float32]) -> Floats:
-    normalised = camera.cam_from_img(xy.astype(np.float64))
-    return np.asarray(normalised * camera.mean_focal_length())
 
 
 def adjust_guess(

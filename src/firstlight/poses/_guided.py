@@ -76,6 +76,13 @@ def match_along_lines(a: Sorted, b: Sorted, fundamental: Floats, radius: float) 
     return Matches(rows, (1 - ratio[i]).astype(np.float32))
 
 
+def off_lines(x: Floats, y: Floats, fundamental: Floats) -> Floats:
+    """Pixels [N] by which points ``y`` [N, 2] lie off the lines of points ``x`` [N, 2] in their photo."""
+    line = np.c_[x, np.ones(len(x))] @ fundamental.T
+    across = (line[:, :2] * y).sum(1) + line[:, 2]
+    return np.asarray(np.abs(across) / np.maximum(np.linalg.norm(line[:, :2], axis=1), 1e-12))
+
+
 @numba.njit(nogil=True, cache=True)
 def _search(lines, da, xb, db, start, columns, rows, x0, y0, radius):  # type: ignore[no-untyped-def]
     n, m = lines.shape[0], xb.shape[0]

@@ -10,8 +10,9 @@ import pycolmap
 
 from firstlight.capture import read_reconstruction
 from firstlight.errors import InputError
+from firstlight.poses._backed import Backed, back_up
 from firstlight.poses._extend import extend
-from firstlight.poses._features import Features, Matcher, Pair, extract_all
+from firstlight.poses._features import Features, Matcher, Matches, Pair, extract_all
 from firstlight.poses._focal import search_focals
 from firstlight.poses._guess import Guess, adjust_guess, guessed_cameras, link_by_guess
 from firstlight.poses._mapping import (
@@ -26,12 +27,13 @@ from firstlight.poses._mapping import (
     map_incrementally,
     write_database,
 )
-from firstlight.poses._pairs import CHANCE, FULL, Links, link_photos, match_photos
+from firstlight.poses._mirrored import without_mirrored
+from firstlight.poses._pairs import CHANCE, FULL, Links, link_photos, match_photos, unlinked
 from firstlight.poses._parallax import shows_parallax
 from firstlight.poses._placed import Placed, Verdict
 from firstlight.poses._quiet import quiet
 from firstlight.poses._refine import refine
-from firstlight.poses._rematch import rematch
+from firstlight.poses._rematch import is_sure, rematch
 from firstlight.poses._sift import Sift
 from firstlight.poses._verdicts import MIN_OBSERVATIONS, refusal, spoken, verdicts
 from firstlight.progress import Progress, Stage
@@ -40,6 +42,7 @@ from firstlight.scene import Cameras, Capture, Photo, SetAside
 JOINED = 30  # points that two photos of one group share
 EXPLAINED = 0.2  # of what two photos share, that a model must make points of
 FEW = 40  # photos, up to which it is cheap to look for more features
+FEW_BACKED = 16  # photos, up to which a network may look at every pair of a missing one
 LOOK = Sift()
 CLOSER_LOOK = Sift(enlarge_to=2016, contrast=0.01)
 
@@ -52,6 +55,11 @@ class Evidence:
     features: list[Features]
     cameras: list[pycolmap.Camera]
     links: Links
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether any two photos show the same thing."""
+        return any(link.verified for link in self.links.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +97,8 @@ def structure_from_motion(
 
     The rungs: incremental mapping (Schönberger 2016) with COLMAP's demands, then with half of them; global
     mapping (Pan 2024), less exact, which places photos that have only weak links each but many of them; for
-    few photos, all of it again with more features; at last with a lens of its own for each photo, whatever
-    its EXIF says.
+    few photos, all of it again with more features, and with those of a second kind where ``matcher`` is
+    ``Backed`` by one; at last with a lens of its own for each photo, whatever its EXIF says.
     The first that places every photo ends it; otherwise the one that placed most is kept. A rung is left out
     when no missing photo is within its reach.
     guess: cameras to begin with, from a pretrained network say. They bear out matches and are adjusted to
@@ -111,6 +119,8 @@ def structure_from_motion(
     progress.note(f"{len(placed.capture)} of {len(photos)} photos placed ({placed.method})")
     for line in spoken(placed.verdicts):
         progress.note(line)
+    if best.missing and matcher == LOOK and len(photos) <= FEW_BACKED and not photos[0].panorama:
+        progress.note("  Networks may place photos that SIFT cannot: --matcher sift+aliked (extra lightglue)")
     return placed
 
 
@@ -126,20 +136,26 @@ def _one_kind(capture: Capture) -> tuple[list[Photo], list[SetAside]]:
 def _climb(
     photos: list[Photo], matcher: Matcher, guess: Guess | None, seed: int, progress: Progress
 ) -> Attempt:
-    evidence = _look(photos, matcher, seed, progress)
+    first, last = (matcher.first, matcher.last) if isinstance(matcher, Backed) else (matcher, None)
+    last = last if len(photos) <= FEW_BACKED and not photos[0].panorama else None
+    evidence = _look(photos, first, seed, progress)
     begun = Attempt("", evidence, [])
     if guess is not None and not photos[0].panorama:
         begun = _from_guess(evidence, guess(photos, progress), seed)
-    if not begun.models and not shows_parallax(photos, evidence.features, evidence.links):
-        raise refusal(photos, evidence.features, evidence.links)
+    if evidence.overlaps or last is None:
+        seen = begun.evidence if begun.models else evidence
+        if not shows_parallax(photos, seen.features, seen.links):
+            raise refusal(photos, seen.features, seen.links)
     best = max(
         _best(Attempt("", evidence, []), evidence, "", seed, progress), begun, key=lambda one: one.score
     )
     # More features cannot help a photo that shares nothing with those that are placed.
     promising = [pair for pair, link in evidence.links.items() if len(link.matches) >= CHANCE]
-    if matcher == LOOK and len(photos) <= FEW and any(best.could_grow_by(pair) for pair in promising):
+    if first == LOOK and len(photos) <= FEW and any(best.could_grow_by(pair) for pair in promising):
         closer = _look(photos, CLOSER_LOOK, seed, progress, promising, CLOSER_LOOK.count)
         best = _best(best, closer, ", more features", seed, progress)
+    if best.missing and last is not None:
+        best = _backed_up(best, last, seed, progress)
     if best.missing and len(photos) <= FEW:
         matches = {pair: link.matches for pair, link in evidence.links.items()}
         apart = lens_cameras(photos, apart=True)
@@ -168,14 +184,52 @@ def _look(
 ) -> Evidence:
     features = extract_all(photos, matcher, progress)
     matches = match_photos(photos, features, matcher, progress, pairs, count)
+    found = _linked(photos, features, matches, seed, progress)
+    if isinstance(matcher, Sift) and len(photos) <= FEW:
+        found = replace(found, links=without_mirrored(features, found.links, progress))
+    return _along_lines(found, seed, progress)
+
+
+def _linked(
+    photos: list[Photo], features: list[Features], matches: dict[Pair, Matches], seed: int, progress: Progress
+) -> Evidence:
     cameras = lens_cameras(photos)
     with progress.stage("Focal length") as stage:
         search_focals(cameras, features, matches, seed)
         stage.advance()
-    links = link_photos(features, cameras, matches, seed, progress)
-    if len(photos) <= FEW:
-        links = rematch(features, cameras, links, seed, progress)
-    return Evidence(photos, features, cameras, links)
+    return Evidence(photos, features, cameras, link_photos(features, cameras, matches, seed, progress))
+
+
+def _along_lines(found: Evidence, seed: int, progress: Progress) -> Evidence:
+    """``found`` with more matches of few photos, where the camera moved.
+
+    Where it only turned, two photos have no epipolar lines: along made-up ones wrong matches are found, and
+    these look like parallax.
+    """
+    if len(found.photos) > FEW or not shows_parallax(found.photos, found.features, found.links):
+        return found
+    return replace(found, links=rematch(found.features, found.cameras, found.links, seed, progress))
+
+
+def _backed_up(best: Attempt, matcher: Matcher, seed: int, progress: Progress) -> Attempt:
+    """The mappers with keypoints of a second kind, which new pairs must be sure of.
+
+    What a network matches between photos of different things is not spread by chance as SIFT's wrong matches
+    are, so that bare counts say little.
+    """
+    photos, before = best.evidence.photos, best.evidence.links
+    features, matches = back_up(photos, best.evidence.features, before, best.missing, matcher, progress)
+    found = _linked(photos, features, matches, seed, progress)
+    links = {
+        pair: link if is_sure(link) or (pair in before and before[pair].verified) else unlinked(link)
+        for pair, link in found.links.items()
+    }
+    found = _along_lines(replace(found, links=links), seed, progress)
+    if not best.models:
+        if not shows_parallax(photos, features, found.links):
+            raise refusal(photos, features, found.links)
+        best = Attempt("", found, [])
+    return _best(best, found, ", keypoints of two kinds", seed, progress)
 
 
 def _best(best: Attempt, evidence: Evidence, words: str, seed: int, progress: Progress) -> Attempt:

@@ -50,6 +50,11 @@ class Link:
 Links = dict[Pair, Link]
 
 
+def unlinked(link: Link) -> Link:
+    """``link`` without a geometry that could be believed."""
+    return Link(link.matches, pycolmap.TwoViewGeometry())
+
+
 @contextmanager
 def torch_on_one_thread() -> Iterator[int]:
     """Pairs are shared out over threads; torch inside each of them then keeps to its own.

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pycolmap
 
 from firstlight.poses._features import Features, Pair
-from firstlight.poses._guided import Floats, Sorted, match_along_lines, sort_into_cells
+from firstlight.poses._guided import Floats, match_along_lines, off_lines, sort_into_cells
 from firstlight.poses._mapping import mapping_options, write_database
 from firstlight.poses._pairs import Link, Links, over_pairs
 from firstlight.progress import Progress
@@ -46,7 +47,7 @@ def refine(
     lenses = [known[camera.camera_id] for camera in cameras]
     poses = {i: model.image(i).cam_from_world() for i in model.reg_image_ids()} | dict(more)
     placed = {i - 1: pose for i, pose in sorted(poses.items())}
-    along = _links_along_lines(placed, lenses, features, partners(links, placed), progress)
+    along = _links_along_lines(placed, lenses, features, links, progress)
     with progress.stage("Adjusting cameras and points") as stage:
         refined = adjusted(placed, names, features, lenses, along, seed)
         stage.advance()
@@ -69,27 +70,32 @@ def _links_along_lines(
     placed: Mapping[int, pycolmap.Rigid3d],
     cameras: Sequence[pycolmap.Camera],
     features: Sequence[Features],
-    pairs: list[Pair],
+    links: Links,
     progress: Progress,
 ) -> Links:
-    straight = {i: straightened(cameras[i], features[i]) for i in placed}
+    """Each photo and its best partners; a pair keeps the matches it had where no more lie along the lines."""
+    cells = {i: sort_into_cells(features[i], straight(cameras[i], features[i].xy)) for i in placed}
 
     def link(pair: Pair) -> Link:
         a, b = pair
         line = fundamental_between(cameras[a], placed[a], cameras[b], placed[b])
-        matches = match_along_lines(straight[a], straight[b], line, RADIUS)
+        found = match_along_lines(cells[a], cells[b], line, RADIUS)
+        rows = links[pair].geometry.inlier_matches
+        x, y = (straight(cameras[i], features[i].xy[rows[:, k]]) for k, i in enumerate(pair))
+        before = rows[off_lines(x, y, line) <= RADIUS]
         geometry = pycolmap.TwoViewGeometry()
         geometry.config = _CALIBRATED
-        geometry.inlier_matches = matches.rows
-        return Link(matches, geometry)
+        more = len(found) >= len(before)
+        geometry.inlier_matches = found.rows if more else before
+        return Link(found if more else links[pair].matches, geometry)
 
-    return over_pairs(link, pairs, "Matching along lines", progress)
+    return over_pairs(link, partners(links, placed), "Matching along lines", progress)
 
 
-def straightened(camera: pycolmap.Camera, features: Features) -> Sorted:
-    """Keypoints of a photo as a lens without distortion would show them."""
-    normalised = camera.cam_from_img(features.xy.astype(np.float64))
-    return sort_into_cells(features, normalised * camera.mean_focal_length())
+def straight(camera: pycolmap.Camera, xy: npt.NDArray[np.float32]) -> Floats:
+    """Pixels [N, 2], from the middle, at which a lens without distortion would show keypoints."""
+    normalised = camera.cam_from_img(xy.astype(np.float64))
+    return np.asarray(normalised * camera.mean_focal_length())
 
 
 def fundamental_between(

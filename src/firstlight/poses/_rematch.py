@@ -33,7 +33,7 @@ def rematch(
     tracks through three photos: where photos are few, these decide whether a third can be placed. A pair that
     gains nothing, or whose geometry has no epipolar lines (a plane, a turn), stays as it was.
     """
-    lines = {pair: _fundamental(cameras, pair, link) for pair, link in links.items() if _sure(link)}
+    lines = {pair: _fundamental(cameras, pair, link) for pair, link in links.items() if is_sure(link)}
     pairs = [pair for pair, line in lines.items() if line is not None]
     cells = {i: sort_into_cells(features[i], features[i].xy.astype(np.float64)) for p in pairs for i in p}
 
@@ -47,7 +47,8 @@ def rematch(
     return {pair: better(link, again.get(pair)) for pair, link in links.items()}
 
 
-def _sure(link: Link) -> bool:
+def is_sure(link: Link) -> bool:
+    """Whether so many matches agree on one geometry that it is no chance."""
     return link.inliers >= SURE and 2 * link.inliers >= len(link.matches)
 
 

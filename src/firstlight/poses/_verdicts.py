@@ -93,7 +93,7 @@ def _why_not(
     if len(features) < FEW_FEATURES:
         return (
             f"only {len(features)} distinct details were found in it: it is blurred, dark or shows "
-            "little texture"
+            "little texture. Take it again in good light, the camera held still"
         )
     for model in others:
         if i + 1 in model.reg_image_ids():
@@ -103,7 +103,10 @@ def _why_not(
             )
     partner, matches = best
     if partner is None or matches < MIN_INLIERS:
-        return "it shows nothing that another photo shows too: another place, or too far from all the others"
+        return (
+            "it shows nothing that another photo shows too: another place, or so far from all the others "
+            "that photos in between would help"
+        )
     return (
         f"it shares too little with the others ({matches} consistent matches with {photos[partner].name}, "
         "its best partner): take photos in between"

@@ -7,15 +7,15 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
+from torch import Tensor
 
 from firstlight.errors import InputError
-from firstlight.poses._features import Features, Matches, pixels_of
+from firstlight.poses._features import Features, Matches
+from firstlight.poses._networks import as_tensors, describe_by
 from firstlight.scene import Photo
 
-_LENGTH = 127.0  # of a descriptor as it is stored
 _GLUED = 2048  # keypoints that LighterGlue compares at most: it costs their square
 
 
@@ -31,23 +31,11 @@ class Xfeat:
         return 1
 
     def describe(self, photo: Photo) -> Features:
-        picture = photo.resized(self.max_size).decode()
-        height, width = picture.rgb.shape[:2]
-        pixels = torch.from_numpy(picture.rgb).permute(2, 0, 1)[None].float() / 255
-        found = _network()[0].detectAndCompute(pixels, top_k=self.count)[0]
-        xy = found["keypoints"].numpy().astype(np.float32) + 0.5
-        descriptors = found["descriptors"].numpy()
-        column, row = pixels_of(xy, width, height)
-        if picture.mask is not None:
-            mask = cv2.resize(picture.mask, (width, height), interpolation=cv2.INTER_NEAREST)
-            kept = mask[row, column] > 0
-            xy, descriptors, column, row = xy[kept], descriptors[kept], column[kept], row[kept]
-        if len(xy) == 0:
-            return Features.none()
-        stored = np.rint(_LENGTH * descriptors).astype(np.int8)
-        to_photo = np.array([photo.width / width, photo.height / height], np.float32)
-        size = (photo.width, photo.height)
-        return Features(xy * to_photo, stored, picture.rgb[row, column], size, _LENGTH)
+        def find(pixels: Tensor) -> tuple[Tensor, Tensor]:
+            found = _network()[0].detectAndCompute(pixels, top_k=self.count)[0]
+            return found["keypoints"], found["descriptors"]
+
+        return describe_by(find, photo, self.max_size)
 
     def match(self, a: Features, b: Features, count: int | None = None) -> Matches:
         """Matches with LighterGlue's probability that they are right."""
@@ -55,10 +43,8 @@ class Xfeat:
             return Matches.none()
         given: dict[str, Any] = {}
         for i, features in enumerate((a, b)):
-            rows = slice(min(count or _GLUED, _GLUED))
-            given[f"keypoints{i}"] = torch.from_numpy(features.xy[rows])[None]
-            given[f"descriptors{i}"] = torch.from_numpy(features.descriptors[rows]).float()[None] / _LENGTH
-            given[f"image_size{i}"] = torch.tensor(features.size)[None]
+            xy, descriptors, size = as_tensors(features, min(count or _GLUED, _GLUED))
+            given |= {f"keypoints{i}": xy, f"descriptors{i}": descriptors, f"image_size{i}": size}
         found = _network()[1](given)
         return Matches(found["matches"][0].numpy().astype(np.uint32), found["scores"][0].numpy())
 
