@@ -42,11 +42,18 @@ def _saturating(value: float, half: float) -> float:
 def _angle(model: pycolmap.Reconstruction, image_id: int, points: list[pycolmap.Point3D]) -> float:
     """Median over the points of the widest angle, in degrees, between this photo's ray and another's."""
     centers = {i: model.image(i).projection_center() for i in model.reg_image_ids()}
-    widest = []
-    for point in points:
-        here = _unit(point.xyz - centers[image_id])
-        others = {e.image_id for e in point.track.elements} - {image_id}
-        widest.append(min((float(here @ _unit(point.xyz - centers[i])) for i in others), default=1.0))
+    seen = [
+        (row, centers[element.image_id])
+        for row, point in enumerate(points)
+        for element in point.track.elements
+        if element.image_id != image_id
+    ]
+    rows = np.array([row for row, _ in seen], dtype=np.intp)
+    xyz = np.array([point.xyz for point in points])
+    here = _unit(xyz - centers[image_id])[rows]
+    there = _unit(xyz[rows] - np.array([center for _, center in seen]).reshape(-1, 3))
+    widest = np.ones(len(points))  # cosines; of a point that no other photo shows, no angle
+    np.minimum.at(widest, rows, (here * there).sum(1))
     return float(np.rad2deg(np.arccos(np.clip(np.median(widest), -1, 1))))
 
 
@@ -57,5 +64,5 @@ def _coverage(model: pycolmap.Reconstruction, image_id: int, xy: Floats) -> floa
     return len(np.unique(cell[:, 1] * _CELLS + cell[:, 0])) / _CELLS**2
 
 
-def _unit(vector: Floats) -> Floats:
-    return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12))
+def _unit(vectors: Floats) -> Floats:
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True).clip(1e-12))

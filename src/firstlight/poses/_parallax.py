@@ -20,23 +20,19 @@ _FITS = 4  # of a turn to the matches that the turn before explains best
 _FOCALS = np.geomspace(0.4, 6.0, 28)  # tried, in picture widths, where EXIF says nothing
 
 
-def unexplained_by_turning(photos: Sequence[Photo], features: Sequence[Features], links: Links) -> float:
-    """How far matches lie, as a share of the picture width, from where a camera that only turned saw them.
+def shows_parallax(photos: Sequence[Photo], features: Sequence[Features], links: Links) -> bool:
+    """Whether no camera that only turned could have seen the matches of all verified pairs.
 
-    The largest over all verified pairs of the upper quartile over the pair's matches, for the focal length
-    that explains the pairs best. 0 without any pair.
+    Of each pair the upper quartile counts of how far matches lie from where such a camera would have seen
+    them; of all focal lengths the one that explains the pairs best. False without any pair.
     """
     verified = {pair: link.geometry.inlier_matches for pair, link in links.items() if link.verified}
-    if not verified:
-        return 0.0
+    largest = sorted(verified, key=lambda pair: -len(verified[pair]))  # mostly enough to tell
     focals: Floats = np.array([1.0]) if photos[0].panorama else _FOCALS
-    return float(
-        min(max(_left_over(photos, features, pair, m, f) for pair, m in verified.items()) for f in focals)
+    return all(
+        any(_left_over(photos, features, pair, verified[pair], f) > _EXPLAINED for pair in largest)
+        for f in focals
     )
-
-
-def shows_parallax(photos: Sequence[Photo], features: Sequence[Features], links: Links) -> bool:
-    return unexplained_by_turning(photos, features, links) > _EXPLAINED
 
 
 def _left_over(
