@@ -2,8 +2,8 @@
 
     python benchmarks/photos_to_points.py SETS NAME:PHOTOS …
 
-SETS holds one folder a set, with reference cameras, by which photos are chosen as in ``poses.py``; cameras are then
-found without them. The first set is measured twice, as kernels may have to be compiled.
+SETS holds one folder a set, with reference cameras, by which photos are chosen as in ``poses.py``; cameras
+are then found without them. The first set is measured twice, as kernels may have to be compiled.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from poses import load_set
-
 from firstlight.geometry import find_geometry
 from firstlight.pipeline import prepare
 from firstlight.poses import estimate
+from poses import load_set
 
 
 def main() -> None:
