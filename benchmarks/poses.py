@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -42,6 +41,7 @@ import torch
 import firstlight
 from firstlight.capture import read_reconstruction
 from firstlight.errors import InputError
+from firstlight.fitting import peak_memory_mb
 from firstlight.pipeline import machine, versions
 from firstlight.poses import MATCHERS, estimate, structure_from_motion
 from firstlight.progress import Silent, Stage
@@ -219,7 +219,7 @@ def measure(folder: Path, views: int, method: str) -> dict[str, Any]:
         "trajectory": trajectory_error(capture.cameras, at, found),
         "seconds": round(seconds, 2),
         "stages": {title: round(s, 2) for title, s in watch.seconds.items()},
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_mb": round(peak_memory_mb()),
         "threads": torch.get_num_threads(),
     }
 

@@ -20,7 +20,6 @@ import importlib.util
 import json
 import math
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -32,6 +31,7 @@ import torch
 from torch import Tensor
 from workloads import TILE, file_scene, milliseconds, projected, random_scene, training, workload_of
 
+from firstlight.fitting import peak_memory_mb
 from firstlight.pipeline import machine, versions
 from firstlight.render import (
     fully_fused_projection,
@@ -190,19 +190,14 @@ def measure(scene: dict[str, Tensor], width: int, height: int, rounds: int) -> d
         "blending": blend,
         "whole_over_blending": entire["both_ms"] / (blend["forward_ms"] + blend["backward_ms"]),
         "stages_ms": stages(scene, width, height, rounds),
-        "peak_mb": peak_mb(),
+        "peak_mb": peak_memory_mb(),
     }
-
-
-def peak_mb() -> float:
-    """The most memory that this process has held; kibibytes on Linux, bytes on macOS."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def train(request: dict[str, Any]) -> dict[str, Any]:
     """Steps of a fit as ``firstlight fit`` makes them: loss, every gradient, and both of Adam's moments."""
     step = training(request["gaussians"], request["width"], request["height"])
-    return request | {"step_ms": milliseconds(step, request["rounds"]), "peak_mb": peak_mb()}
+    return request | {"step_ms": milliseconds(step, request["rounds"]), "peak_mb": peak_memory_mb()}
 
 
 def apart(request: dict[str, Any], threads: int) -> dict[str, Any]:
