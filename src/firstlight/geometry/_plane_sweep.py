@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from numba import get_num_threads
 
 from firstlight.geometry._neighbours import Limits
 from firstlight.geometry._path_kernels import add_paths
@@ -60,13 +62,17 @@ def _costs(view: View, others: Sequence[View], planes: Floats, judged_by: int) -
     grey = view.grey.astype(np.float32)
     mean, variance = _moments(grey)
     costs = np.empty((height, width, len(planes)), np.float32)
-    for place, w in enumerate(planes.tolist()):
+
+    def judge(place: int) -> None:
         best = [np.full(view.shape, np.inf, np.float32) for _ in range(judged_by)]
         for other in others:
-            cost = _unlikeness(grey, mean, variance, view, other, w)
+            cost = _unlikeness(grey, mean, variance, view, other, float(planes[place]))
             for rank, before in enumerate(best):  # one step of an insertion sort, for all pixels at once
                 best[rank], cost = np.minimum(before, cost), np.maximum(before, cost)
         costs[..., place] = sum(best) / np.float32(judged_by)
+
+    with ThreadPoolExecutor(get_num_threads()) as pool:
+        list(pool.map(judge, range(len(planes))))
     return costs
 
 
