@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import cv2
@@ -10,7 +11,10 @@ import pytest
 import torch
 
 from firstlight.errors import InputError
-from firstlight.poses import Placed, estimate
+from firstlight.poses import Placed, _ladder, estimate
+from firstlight.poses._mapping import STRICT, map_incrementally, mapping_globally
+from firstlight.poses._quiet import quiet
+from firstlight.progress import Silent
 from firstlight.scene import Capture, Picture, Similarity
 from tests.poses.corner import FOCAL, HEIGHT, WIDTH, corner, look_at, photo_of, photograph, walk
 
@@ -89,6 +93,25 @@ def test_the_same_seed_gives_the_same_bits(placed, truth):
     for name in ("xyz", "rgb", "error", "track_point", "track_photo"):
         assert torch.equal(getattr(again.capture.points, name), getattr(placed.capture.points, name)), name
     assert again.verdicts == placed.verdicts
+
+
+def test_global_mapping_beside_other_work_gives_the_same_bits(truth):
+    seen = _ladder._look(truth.photos, _ladder.LOOK, 0, Silent())
+
+    def globally(beside: Callable[[], object]) -> list[np.ndarray]:
+        with _ladder._database(seen) as database, mapping_globally(database, 0) as models:
+            beside()
+            (model,) = models()
+            return [model.image(i).cam_from_world().matrix() for i in sorted(model.reg_image_ids())]
+
+    def incrementally() -> None:
+        with _ladder._database(seen) as database:
+            map_incrementally(database, STRICT, 0, lambda: None)
+
+    with quiet():
+        alone, together = globally(lambda: None), globally(incrementally)
+    assert len(alone) == len(truth)
+    np.testing.assert_array_equal(alone, together)
 
 
 def test_it_says_nothing_on_the_screen(truth, capfd):

@@ -23,8 +23,8 @@ from firstlight.poses._mapping import (
     Demands,
     colour_points,
     lens_cameras,
-    map_globally,
     map_incrementally,
+    mapping_globally,
     write_database,
 )
 from firstlight.poses._mirrored import without_mirrored
@@ -36,7 +36,7 @@ from firstlight.poses._refine import refine
 from firstlight.poses._rematch import is_sure, rematch
 from firstlight.poses._sift import Sift
 from firstlight.poses._verdicts import MIN_OBSERVATIONS, refusal, spoken, verdicts
-from firstlight.progress import Progress, Stage
+from firstlight.progress import Progress
 from firstlight.scene import Cameras, Capture, Photo, SetAside
 
 JOINED = 30  # points that two photos of one group share
@@ -98,9 +98,9 @@ def structure_from_motion(
     The rungs: incremental mapping (Schönberger 2016) with COLMAP's demands, then with half of them; global
     mapping (Pan 2024), less exact, which places photos that have only weak links each but many of them; for
     few photos, all of it again with more features, and with those of a second kind where ``matcher`` is
-    ``Backed`` by one; at last with a lens of its own for each photo, whatever its EXIF says.
-    The first that places every photo ends it; otherwise the one that placed most is kept. A rung is left out
-    when no missing photo is within its reach.
+    ``Backed`` by one; at last, if refining places no more, with a lens of its own for each photo, whatever
+    its EXIF says. The first that places every photo ends it; otherwise the one that placed most is kept. A
+    rung is left out when no missing photo is within its reach.
     guess: cameras to begin with, from a pretrained network say. They bear out matches and are adjusted to
     these; what comes of it is kept where it explains more than the ladder does.
     """
@@ -111,10 +111,12 @@ def structure_from_motion(
                 f"{len(photos)} usable photo: cameras can only be found from two or more. Photograph the "
                 "same thing from at least two places, a step to the side between them."
             )
-        best = _climb(photos, matcher, guess, seed, progress)
+        best = _refined(_climb(photos, matcher, guess, seed, progress), seed, progress)
+        if best.missing and len(photos) <= FEW:
+            alone = _lenses_apart(best, seed, progress)
+            best = best if alone is best else _refined(alone, seed, progress)
         if not best.models:
             raise refusal(best.evidence.photos, best.evidence.features, best.evidence.links)
-        best = _refined(best, seed, progress)
         placed = _finish(replace(capture, photos=photos), best, aside)
     progress.note(f"{len(placed.capture)} of {len(photos)} photos placed ({placed.method})")
     for line in spoken(placed.verdicts):
@@ -146,22 +148,18 @@ def _climb(
         seen = begun.evidence if begun.models else evidence
         if not shows_parallax(photos, seen.features, seen.links):
             raise refusal(photos, seen.features, seen.links)
-    best = max(
-        _best(Attempt("", evidence, []), evidence, "", seed, progress), begun, key=lambda one: one.score
-    )
+    best = _incrementally(Attempt("", evidence, []), STRICT, evidence, "", seed, progress)
+    best = max(best, begun, key=lambda one: one.score)
+    closer = first == LOOK and len(photos) <= FEW
+    if len(photos) <= FEW_VIEWS or not closer:
+        best = _climbed(best, evidence, "", seed, progress)
     # More features cannot help a photo that shares nothing with those that are placed.
     promising = [pair for pair, link in evidence.links.items() if len(link.matches) >= CHANCE]
-    if first == LOOK and len(photos) <= FEW and any(best.could_grow_by(pair) for pair in promising):
-        closer = _look(photos, CLOSER_LOOK, seed, progress, promising, CLOSER_LOOK.count)
-        best = _best(best, closer, ", more features", seed, progress)
+    if closer and any(best.could_grow_by(pair) for pair in promising):
+        seen = _look(photos, CLOSER_LOOK, seed, progress, promising, CLOSER_LOOK.count)
+        best = _climbed(best, seen, ", more features", seed, progress)
     if best.missing and last is not None:
         best = _backed_up(best, last, seed, progress)
-    if best.missing and len(photos) <= FEW:
-        matches = {pair: link.matches for pair, link in evidence.links.items()}
-        apart = lens_cameras(photos, apart=True)
-        links = link_photos(evidence.features, apart, matches, seed, progress)
-        alone = replace(evidence, cameras=apart, links=links)
-        best = _best(best, alone, ", each photo with an unknown lens of its own", seed, progress)
     return best
 
 
@@ -229,39 +227,64 @@ def _backed_up(best: Attempt, matcher: Matcher, seed: int, progress: Progress) -
         if not shows_parallax(photos, features, found.links):
             raise refusal(photos, features, found.links)
         best = Attempt("", found, [])
-    return _best(best, found, ", keypoints of two kinds", seed, progress)
+    return _climbed(best, found, ", keypoints of two kinds", seed, progress)
 
 
-def _best(best: Attempt, evidence: Evidence, words: str, seed: int, progress: Progress) -> Attempt:
-    """The mappers on one set of features, the demanding ones first, while a missing photo is within reach."""
-    rungs: list[tuple[str, Demands | None]] = [
-        ("incremental mapping", STRICT),
-        ("incremental mapping, relaxed", RELAXED),
-        ("global mapping", None),
-    ]
-    if len(evidence.photos) <= FEW_VIEWS:
-        rungs.insert(2, ("incremental mapping, least demands", LEAST))
-    for how, demands in rungs:
-        if not any(best.could_grow_by(pair) for pair, link in evidence.links.items() if link.verified):
-            break
-        with progress.stage("Placing photos", len(evidence.photos)) as stage:
-            attempt = Attempt(how + words, evidence, _map(evidence, demands, seed, stage))
-        best = max(best, attempt, key=lambda one: one.score)
+def _lenses_apart(best: Attempt, seed: int, progress: Progress) -> Attempt:
+    """The mappers on the same matches, but each photo with an unknown lens of its own."""
+    evidence = best.evidence
+    matches = {pair: link.matches for pair, link in evidence.links.items()}
+    cameras = lens_cameras(evidence.photos, apart=True)
+    links = link_photos(evidence.features, cameras, matches, seed, progress)
+    apart = replace(evidence, cameras=cameras, links=links)
+    return _climbed(best, apart, ", each photo with an unknown lens of its own", seed, progress)
+
+
+def _climbed(best: Attempt, evidence: Evidence, words: str, seed: int, progress: Progress) -> Attempt:
+    """The mappers on one set of features, the demanding ones first, while a missing photo is within reach.
+
+    words: what sets these features apart. Those of the first look have none: full demands were tried on them.
+    """
+    rungs: list[Demands | None] = [STRICT, RELAXED, LEAST, None]  # None: global mapping
+    if len(evidence.photos) > FEW_VIEWS:
+        rungs = [STRICT, None, RELAXED]
+    if not words:
+        rungs.remove(STRICT)
+    if not _within_reach(best, evidence):
+        return best
+    # Mappers use one thread each: the global one, the slowest, runs beside the others.
+    with _database(evidence) as database, mapping_globally(database, seed) as globally:
+        for demands in rungs:
+            if demands is not None:
+                best = _incrementally(best, demands, evidence, words, seed, progress)
+            elif _within_reach(best, evidence):
+                best = _better(best, "global mapping" + words, evidence, globally())
     return best
 
 
-def _map(
-    evidence: Evidence, demands: Demands | None, seed: int, stage: Stage
-) -> list[pycolmap.Reconstruction]:
+def _incrementally(
+    best: Attempt, demands: Demands, evidence: Evidence, words: str, seed: int, progress: Progress
+) -> Attempt:
+    if not _within_reach(best, evidence):
+        return best
+    with progress.stage("Placing photos", len(evidence.photos)) as stage, _database(evidence) as database:
+        models = map_incrementally(database, demands, seed, stage.advance)
+    return _better(best, demands.how + words, evidence, models)
+
+
+def _within_reach(best: Attempt, evidence: Evidence) -> bool:
+    return any(best.could_grow_by(pair) for pair, link in evidence.links.items() if link.verified)
+
+
+def _better(best: Attempt, how: str, evidence: Evidence, models: list[pycolmap.Reconstruction]) -> Attempt:
+    attempt = Attempt(how, evidence, trusted(models, evidence.links))
+    return max(best, attempt, key=lambda one: one.score)
+
+
+def _database(evidence: Evidence) -> pycolmap.Database:
+    """A new one: mappers change the cameras in the database they work on."""
     names = [photo.name for photo in evidence.photos]
-    # Mappers change the cameras in the database they work on, so each gets its own.
-    database = write_database(names, evidence.features, evidence.cameras, evidence.links)
-    with database:
-        if demands is None:
-            models = map_globally(database, seed)
-        else:
-            models = map_incrementally(database, demands, seed, stage.advance)
-    return trusted(models, evidence.links)
+    return write_database(names, evidence.features, evidence.cameras, evidence.links)
 
 
 def trusted(models: list[pycolmap.Reconstruction], links: Links) -> list[pycolmap.Reconstruction]:
@@ -317,6 +340,8 @@ def _is_weak(model: pycolmap.Reconstruction, image_id: int, links: Links) -> boo
 
 def _refined(best: Attempt, seed: int, progress: Progress) -> Attempt:
     """With its largest model extended and refined, unless that would cost a photo."""
+    if not best.models:
+        return best
     evidence = best.evidence
     seen = evidence.cameras, evidence.features, evidence.links
     more = extend(best.models[0], *seen, seed) if best.missing else {}

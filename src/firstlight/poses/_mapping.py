@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Event
 
 import numpy as np
 import pycolmap
@@ -20,14 +23,16 @@ FEW_VIEWS = 8
 class Demands:
     """How much evidence a camera must have before it is believed."""
 
+    how: str
     pose_inliers: int = 30
     start_inliers: int = 100
     start_angle: float = 16.0  # degrees between the rays of the first two photos
 
 
-STRICT = Demands()
-RELAXED = Demands(pose_inliers=15, start_inliers=50, start_angle=8.0)
-LEAST = Demands(pose_inliers=12, start_inliers=25, start_angle=2.0)  # where few photos leave nothing better
+STRICT = Demands("incremental mapping")
+RELAXED = Demands("incremental mapping, relaxed", pose_inliers=15, start_inliers=50, start_angle=8.0)
+# Where few photos leave nothing better.
+LEAST = Demands("incremental mapping, least demands", pose_inliers=12, start_inliers=25, start_angle=2.0)
 
 
 def lens_cameras(photos: Sequence[Photo], apart: bool = False) -> list[pycolmap.Camera]:
@@ -109,16 +114,34 @@ def map_incrementally(
     return _largest_first(manager)
 
 
-def map_globally(database: pycolmap.Database, seed: int) -> list[pycolmap.Reconstruction]:
-    """Models found from all photos at once, the largest first."""
+@contextmanager
+def mapping_globally(
+    database: pycolmap.Database, seed: int
+) -> Iterator[Callable[[], list[pycolmap.Reconstruction]]]:
+    """Global mapping beside other work. Gives a function that waits for its models, the largest first."""
+    begun = Event()
+
+    def run() -> list[pycolmap.Reconstruction]:
+        manager = pycolmap.ReconstructionManager()
+        pipeline = pycolmap.GlobalPipeline(_global_options(seed), database, manager)
+        begun.set()
+        pipeline.run()
+        return _largest_first(manager)
+
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(run)
+        # Incremental mapping keeps Python's lock to itself: this has to be under way before.
+        begun.wait()
+        yield found.result
+
+
+def _global_options(seed: int) -> pycolmap.GlobalPipelineOptions:
     options = pycolmap.GlobalPipelineOptions()
     options.num_threads = options.mapper.num_threads = 1
     options.random_seed = options.mapper.random_seed = seed
     options.mapper.rotation_averaging.random_seed = options.mapper.global_positioning.random_seed = seed
     options.mapper.bundle_adjustment.ceres.solver_options.num_threads = 1
-    manager = pycolmap.ReconstructionManager()
-    pycolmap.GlobalPipeline(options, database, manager).run()
-    return _largest_first(manager)
+    return options
 
 
 def _largest_first(manager: pycolmap.ReconstructionManager) -> list[pycolmap.Reconstruction]:
