@@ -75,12 +75,13 @@ def load_set(folder: Path, views: int) -> Capture:
     known = firstlight.load(folder)
     if known.cameras is None:
         raise InputError(f"{folder}: no reference cameras")
-    plain = firstlight.load(folder / "images") if (folder / "images").is_dir() else known
-    photos = {Path(photo.name).name: photo for photo in plain.photos}
     order = sorted(range(len(known)), key=lambda i: known.photos[i].name)
     spaced = np.linspace(0, len(order) - 1, min(views, len(order))).round().astype(int)
-    some = known.select([order[i] for i in spaced])
-    return replace(some, photos=[photos[Path(p.name).name] for p in some.photos], points=None)
+    some = replace(known.select([order[i] for i in spaced]), points=None)
+    if not (folder / "images").is_dir():
+        return some
+    photos = {Path(photo.name).name: photo for photo in firstlight.load(folder / "images").photos}
+    return replace(some, photos=[photos[Path(p.name).name] for p in some.photos])
 
 
 def place(
