@@ -49,7 +49,8 @@ def main() -> None:
         if found:
             write_page(found, options.page, failed, options.note, options.worst_of, options.show)
 
-    write({})
+    if not options.photos:
+        write({})
     rounds = run_sets(
         options.photos,
         [get_recipe(name) for name in options.recipes],
