@@ -43,8 +43,10 @@ class _Photometric(torch.autograd.Function):
         height, floats = rows.rendered.shape
         partials = np.empty((3, height, floats), np.float32)
         value = _value(rows, ssim_weight, partials)
-        gradient = torch.zeros_like(rendered, memory_format=torch.contiguous_format)
-        if rows.kept:
+        gradient = torch.empty_like(rendered, memory_format=torch.contiguous_format)
+        if not rows.kept:
+            gradient.zero_()
+        else:
             count = 3 * rows.kept
             _kernels.differentiate(
                 rows.rendered,
@@ -64,7 +66,7 @@ class _Photometric(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
         (gradient,) = ctx.saved_tensors
-        return gradient * upstream, None, None
+        return gradient if upstream == 1 else gradient * upstream, None, None
 
 
 def _value(rows: Rows, ssim_weight: float, partials: np.ndarray[Any, Any]) -> float:

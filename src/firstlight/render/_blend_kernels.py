@@ -470,13 +470,16 @@ def gather_slots(
     conics: Any,  # [M, 3]
     opacities: Any,  # [M]
     first_channel: int,
-    v_means2d: Any,  # [M, 2] added to
-    v_conics: Any,  # [M, 3] added to
-    v_colors: Any,  # [M, D] set
-    v_opacities: Any,  # [M] added to
-    v_absolute: Any,  # [M, 2] added to, or empty
+    v_means2d: Any,  # [M, 2] out
+    v_conics: Any,  # [M, 3] out
+    v_colors: Any,  # [M, D] out, the channels of this group
+    v_opacities: Any,  # [M] out
+    v_absolute: Any,  # [M, 2] out, or empty
 ) -> None:
-    """Sum the chunks' buffers in their order and turn the sums into gradients."""
+    """Sum the chunks' buffers in their order and turn the sums into gradients.
+
+    All but the colours' gradients are sums over groups of channels: set by the first, added to by the rest.
+    """
     parts, count = slots.shape[0], v_means2d.shape[0]
     channels = min(4, v_colors.shape[1] - first_channel)
     for chunk in prange(parts):
@@ -489,6 +492,11 @@ def gather_slots(
                     sums[j] += slots[part, i * SLOT + j]
             for channel in range(channels):
                 v_colors[i, first_channel + channel] = sums[channel]
+            if first_channel == 0:
+                v_opacities[i], v_means2d[i, 0], v_means2d[i, 1] = 0.0, 0.0, 0.0
+                v_conics[i, 0], v_conics[i, 1], v_conics[i, 2] = 0.0, 0.0, 0.0
+                if v_absolute.shape[0] > 0:
+                    v_absolute[i, 0], v_absolute[i, 1] = 0.0, 0.0
             if opacities[i] >= ALPHA_MIN:
                 v_opacities[i] += sums[4] / opacities[i]
             a, b, c = conics[i, 0], conics[i, 1], conics[i, 2]

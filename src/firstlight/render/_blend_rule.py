@@ -114,9 +114,9 @@ class Blend(torch.autograd.Function):
         grid: Grid = ctx.grid
         absgrad: bool = ctx.absgrad
         shape, channels, parts = picture.shape[:3], picture.shape[3], workers()
-        v_means2d, v_conics = torch.zeros(means2d.shape), torch.zeros(conics.shape)
-        v_colors, v_opacities = torch.zeros(colors.shape), torch.zeros(opacities.shape)
-        v_absolute = torch.zeros(means2d.shape if absgrad else (0, 2))
+        v_means2d, v_conics = torch.empty(means2d.shape), torch.empty(conics.shape)
+        v_colors, v_opacities = torch.empty(colors.shape), torch.empty(opacities.shape)
+        v_absolute = torch.empty(means2d.shape if absgrad else (0, 2))
         slots, _ = aligned(parts, opacities.numel() * kernels.SLOT)
         bounds = grid.bounds(stops.numpy())
         v_picture = v_picture.contiguous()

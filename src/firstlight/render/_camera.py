@@ -48,7 +48,8 @@ def render_camera(
         eps2d=blur,
         render_mode="RGB+ED" if depth else "RGB",
     )
-    return colors[0], alphas[0, ..., 0], meta
+    # Not colors[0]: the gradient of an index is a picture of zeros with another copied into it.
+    return colors.squeeze(0), alphas.squeeze(0).squeeze(-1), meta
 
 
 class SurfelView(NamedTuple):
