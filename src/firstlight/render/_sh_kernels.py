@@ -9,6 +9,8 @@ from numba import prange
 from firstlight.render._jit import device, kernel
 from firstlight.render._packing import rows_between
 
+BLOCK = 64  # Gaussians whose gradients are zeroed and filled while they are in the first cache
+
 
 @device
 def _basis(degree: int, x: Any, y: Any, z: Any, out: Any) -> None:
@@ -45,59 +47,45 @@ def _basis(degree: int, x: Any, y: Any, z: Any, out: Any) -> None:
 
 
 @device
-def _set(out: Any, k: int, dx: Any, dy: Any, dz: Any) -> None:
-    out[k, 0], out[k, 1], out[k, 2] = dx, dy, dz
-
-
-@device
-def _basis_slopes(degree: int, x: Any, y: Any, z: Any, out: Any) -> None:
-    """Derivatives of the basis by x, y and z, [K, 3]."""
-    _set(out, 0, 0.0, 0.0, 0.0)
+def _slope(degree: int, x: Any, y: Any, z: Any, w: Any) -> Any:
+    """Derivatives of Σ w[k] basis[k] by x, y and z."""
+    v_x, v_y, v_z = 0.0, 0.0, 0.0
     if degree >= 1:
         c = 0.4886025119029199
-        _set(out, 1, 0.0, -c, 0.0)
-        _set(out, 2, 0.0, 0.0, c)
-        _set(out, 3, -c, 0.0, 0.0)
+        v_x, v_y, v_z = -c * w[3], -c * w[1], c * w[2]
     xx, yy, zz, xy, yz, xz = x * x, y * y, z * z, x * y, y * z, x * z
     if degree >= 2:
-        c = 1.0925484305920792
-        _set(out, 4, c * y, c * x, 0.0)
-        _set(out, 5, 0.0, -c * z, -c * y)
-        c = 0.31539156525252005
-        _set(out, 6, -2 * c * x, -2 * c * y, 4 * c * z)
-        c = 1.0925484305920792
-        _set(out, 7, -c * z, 0.0, -c * x)
-        c = 0.5462742152960396
-        _set(out, 8, 2 * c * x, -2 * c * y, 0.0)
+        a, b, c = 1.0925484305920792, 2 * 0.31539156525252005 * w[6], 2 * 0.5462742152960396 * w[8]
+        v_x += a * (y * w[4] - z * w[7]) + (c - b) * x
+        v_y += a * (x * w[4] - z * w[5]) - (c + b) * y
+        v_z += 2 * b * z - a * (y * w[5] + x * w[7])
     if degree >= 3:
-        c = 0.5900435899266435
-        _set(out, 9, -6 * c * xy, -3 * c * (xx - yy), 0.0)
-        _set(out, 15, -3 * c * (xx - yy), 6 * c * xy, 0.0)
-        c = 2.890611442640554
-        _set(out, 10, c * yz, c * xz, c * xy)
-        c = 0.4570457994644658
-        _set(out, 11, 2 * c * xy, -c * (4 * zz - xx - 3 * yy), -8 * c * yz)
-        _set(out, 13, -c * (4 * zz - 3 * xx - yy), 2 * c * xy, -8 * c * xz)
-        c = 0.3731763325901154
-        _set(out, 12, -6 * c * xz, -6 * c * yz, c * (6 * zz - 3 * xx - 3 * yy))
-        c = 1.445305721320277
-        _set(out, 14, 2 * c * xz, -2 * c * yz, c * (xx - yy))
+        c, a, b = 0.5900435899266435, 2.890611442640554 * w[10], 2 * 1.445305721320277 * w[14]
+        p, q, r = 3 * c * w[9], 3 * c * w[15], 0.3731763325901154 * w[12]
+        v_x += a * yz + b * xz - 2 * p * xy - q * (xx - yy) - 6 * r * xz
+        v_y += a * xz - b * yz + 2 * q * xy - p * (xx - yy) - 6 * r * yz
+        v_z += a * xy + 0.5 * b * (xx - yy) + 3 * r * (2 * zz - xx - yy)
+        p, q = 0.4570457994644658 * w[11], 0.4570457994644658 * w[13]
+        v_x += 2 * p * xy - q * (4 * zz - 3 * xx - yy)
+        v_y += 2 * q * xy - p * (4 * zz - xx - 3 * yy)
+        v_z -= 8 * (p * yz + q * xz)
     if degree >= 4:
-        c = 2.5033429417967046
-        _set(out, 16, c * y * (3 * xx - yy), c * x * (xx - 3 * yy), 0.0)
-        c = 1.7701307697799304
-        _set(out, 17, -6 * c * xy * z, -3 * c * z * (xx - yy), -c * y * (3 * xx - yy))
-        _set(out, 23, -3 * c * z * (xx - yy), 6 * c * xy * z, -c * x * (xx - 3 * yy))
-        c = 0.9461746957575601
-        _set(out, 18, c * y * (7 * zz - 1), c * x * (7 * zz - 1), 14 * c * xy * z)
-        c = 0.6690465435572892
-        _set(out, 19, 0.0, -c * z * (7 * zz - 3), -c * y * (21 * zz - 3))
-        _set(out, 21, -c * z * (7 * zz - 3), 0.0, -c * x * (21 * zz - 3))
-        _set(out, 20, 0.0, 0.0, 0.10578554691520431 * z * (140 * zz - 60))
-        c = 0.47308734787878004
-        _set(out, 22, 2 * c * x * (7 * zz - 1), -2 * c * y * (7 * zz - 1), 14 * c * z * (xx - yy))
-        c = 4 * 0.6258357354491761
-        _set(out, 24, c * x * (xx - 3 * yy), c * y * (yy - 3 * xx), 0.0)
+        c, a, b = 1.7701307697799304, 2.5033429417967046 * w[16], 4 * 0.6258357354491761 * w[24]
+        v_x += a * y * (3 * xx - yy) + b * x * (xx - 3 * yy)
+        v_y += a * x * (xx - 3 * yy) + b * y * (yy - 3 * xx)
+        p, q = c * w[17], c * w[23]
+        v_x -= 6 * p * xy * z + 3 * q * z * (xx - yy)
+        v_y += 6 * q * xy * z - 3 * p * z * (xx - yy)
+        v_z -= p * y * (3 * xx - yy) + q * x * (xx - 3 * yy)
+        p, q, r = 0.9461746957575601 * w[18], 2 * 0.47308734787878004 * w[22], 0.10578554691520431 * w[20]
+        v_x += p * y * (7 * zz - 1) + q * x * (7 * zz - 1)
+        v_y += p * x * (7 * zz - 1) - q * y * (7 * zz - 1)
+        v_z += 14 * p * xy * z + 7 * q * z * (xx - yy) + r * z * (140 * zz - 60)
+        p, q = 0.6690465435572892 * w[19], 0.6690465435572892 * w[21]
+        v_x -= q * z * (7 * zz - 3)
+        v_y -= p * z * (7 * zz - 3)
+        v_z -= p * y * (21 * zz - 3) + q * x * (21 * zz - 3)
+    return v_x, v_y, v_z
 
 
 @device
@@ -142,7 +130,7 @@ def evaluate(
                 red, green, blue = np.float32(0.0), np.float32(0.0), np.float32(0.0)
                 if visible.shape[0] == 0 or visible[row * step] > 0:
                     x, y, z, _ = _direction(points, origins, image, base + n)
-                    _basis(degree, np.float32(x), np.float32(y), np.float32(z), basis)
+                    _basis(degree, x, y, z, basis)
                     sh = coeffs[image * count + n if own else base + n]
                     for k in range(bands):
                         red += basis[k] * sh[k, 0]
@@ -178,54 +166,48 @@ def evaluate_backward(
 ) -> None:
     """Gradients of coefficients, points and origins; none through a colour that stands on the floor."""
     bands, chunks, images = (degree + 1) * (degree + 1), v_origins.shape[0], origins.shape[0]
+    flat_points, flat_coeffs, wide = v_points.reshape(-1), v_coeffs.reshape(-1), 3 * coeffs.shape[1]
     for chunk in prange(chunks):
-        basis, slopes = np.empty(25, np.float32), np.empty((25, 3), np.float32)
+        basis, along = np.empty(25, np.float32), np.empty(25, np.float32)
         v_origins[chunk] = 0.0
-        first, last = count * chunk // chunks, count * (chunk + 1) // chunks
-        for image in range(images):
-            base = image // cameras * count
-            if image % cameras == 0:
-                v_points[base + first : base + last] = 0.0
-            if own:
-                v_coeffs[image * count + first : image * count + last] = 0.0
-            elif image % cameras == 0:
-                v_coeffs[base + first : base + last] = 0.0
-            begin, end = rows_between(starts, ids, image, count, first, last)
-            for row in range(begin, end):
-                if visible.shape[0] > 0 and visible[row * step] <= 0:
-                    continue
-                n = row - image * count if starts.shape[0] == 0 else ids[row]
-                place = image * count + n if own else base + n
-                n += base
-                red = v_colors[row, 0] if colors[row, 0] > floor else np.float32(0.0)
-                green = v_colors[row, 1] if colors[row, 1] > floor else np.float32(0.0)
-                blue = v_colors[row, 2] if colors[row, 2] > floor else np.float32(0.0)
-                x, y, z, inverse = _direction(points, origins, image, n)
-                fx, fy, fz = np.float32(x), np.float32(y), np.float32(z)
-                _basis(degree, fx, fy, fz, basis)
-                sh, v_sh = coeffs[place], v_coeffs[place]
-                for k in range(bands):
-                    v_sh[k, 0] += basis[k] * red
-                    v_sh[k, 1] += basis[k] * green
-                    v_sh[k, 2] += basis[k] * blue
-                if degree == 0:
-                    continue
-                _basis_slopes(degree, fx, fy, fz, slopes)
-                v_x, v_y, v_z = 0.0, 0.0, 0.0
-                for k in range(1, bands):
-                    along = sh[k, 0] * red + sh[k, 1] * green + sh[k, 2] * blue
-                    v_x += along * slopes[k, 0]
-                    v_y += along * slopes[k, 1]
-                    v_z += along * slopes[k, 2]
-                radial = v_x * x + v_y * y + v_z * z
-                v_x, v_y, v_z = (
-                    inverse * (v_x - radial * x),
-                    inverse * (v_y - radial * y),
-                    inverse * (v_z - radial * z),
-                )
-                v_points[n, 0] += v_x
-                v_points[n, 1] += v_y
-                v_points[n, 2] += v_z
-                v_origins[chunk, image, 0] -= v_x
-                v_origins[chunk, image, 1] -= v_y
-                v_origins[chunk, image, 2] -= v_z
+        stop = count * (chunk + 1) // chunks
+        for first in range(count * chunk // chunks, stop, BLOCK):
+            last = min(first + BLOCK, stop)
+            for image in range(images):
+                base = image // cameras * count
+                if image % cameras == 0:
+                    flat_points[3 * (base + first) : 3 * (base + last)] = 0.0
+                if own or image % cameras == 0:
+                    place = image * count if own else base
+                    flat_coeffs[wide * (place + first) : wide * (place + last)] = 0.0
+                begin, end = rows_between(starts, ids, image, count, first, last)
+                for row in range(begin, end):
+                    if visible.shape[0] > 0 and visible[row * step] <= 0:
+                        continue
+                    n = row - image * count if starts.shape[0] == 0 else ids[row]
+                    place = image * count + n if own else base + n
+                    n += base
+                    red = v_colors[row, 0] if colors[row, 0] > floor else np.float32(0.0)
+                    green = v_colors[row, 1] if colors[row, 1] > floor else np.float32(0.0)
+                    blue = v_colors[row, 2] if colors[row, 2] > floor else np.float32(0.0)
+                    x, y, z, inverse = _direction(points, origins, image, n)
+                    _basis(degree, x, y, z, basis)
+                    sh, v_sh = coeffs[place], v_coeffs[place]
+                    for k in range(bands):
+                        along[k] = sh[k, 0] * red + sh[k, 1] * green + sh[k, 2] * blue
+                        v_sh[k, 0] += basis[k] * red
+                        v_sh[k, 1] += basis[k] * green
+                        v_sh[k, 2] += basis[k] * blue
+                    if degree == 0:
+                        continue
+                    v_x, v_y, v_z = _slope(degree, x, y, z, along)
+                    radial = v_x * x + v_y * y + v_z * z
+                    v_x = inverse * (v_x - radial * x)
+                    v_y = inverse * (v_y - radial * y)
+                    v_z = inverse * (v_z - radial * z)
+                    v_points[n, 0] += v_x
+                    v_points[n, 1] += v_y
+                    v_points[n, 2] += v_z
+                    v_origins[chunk, image, 0] -= v_x
+                    v_origins[chunk, image, 1] -= v_y
+                    v_origins[chunk, image, 2] -= v_z
