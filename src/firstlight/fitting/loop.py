@@ -15,6 +15,7 @@ from firstlight.fitting._dilation import Lattice
 from firstlight.fitting._dropout import dropped, without
 from firstlight.fitting._exposure import Exposure
 from firstlight.fitting.cameras import MovingCameras, reach_of
+from firstlight.fitting.memory import keep_freed
 from firstlight.fitting.model import Model, PlainModel, under
 from firstlight.fitting.pictures import Pictures, as_tensors
 from firstlight.fitting.recipe import Recipe
@@ -51,6 +52,7 @@ class Fit:
 
     def __init__(self, capture: Capture, recipe: Recipe, train: list[int], seed: int) -> None:
         assert capture.cameras is not None
+        keep_freed()
         self.recipe = recipe
         self.train = train
         self.seen = capture.select(train)  # what it may look at
