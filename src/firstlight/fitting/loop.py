@@ -183,7 +183,7 @@ class Fit:
         loss.backward()  # type: ignore[no-untyped-call]
         self.model.observe(meta)
         rates = recipe.rates.at(fraction, self.extent)
-        self.model.step((meta["radii"][0] > 0).all(-1), rates)
+        self.model.step(meta["radii"][0, :, 0] > 0, rates)  # both radii are 0, or none
         if self.exposure is not None:
             self.exposure.step(index, recipe.rates.exposure)
         if self.cameras is not None and recipe.cameras is not None:

@@ -26,7 +26,7 @@ def workers() -> int:
 
 def view(tensor: Tensor, *shape: int) -> Array:
     """The tensor's memory as an array of ``shape``, copied only where it is not contiguous."""
-    array: Array = tensor.detach().contiguous().view(*shape).numpy()
+    array: Array = tensor.detach().contiguous().numpy().reshape(shape)
     return array
 
 
