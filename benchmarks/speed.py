@@ -12,7 +12,7 @@ file to repeat it. Without SET only the page is written.
 - Measured: ``--views 3 --poses train`` on the whole set. The same three photos give cameras and scene; every
   8th photo is then placed against these and aligned to the finished scene, only to be compared with. The time
   of such a run says nothing. Whether its scene is that of the timed runs, byte for byte, is on the page.
-- Longer: measured at the standard quality with four times as many steps.
+- Longer: measured at the standard quality with four times as many steps. Both for each of --seeds.
 - Cold (--cold N): timed at the standard quality, each run with an empty NUMBA_CACHE_DIR.
 - Many (--many SET …): all photos of a set, timed and measured in one run, every 8th photo held out.
 """
@@ -56,6 +56,7 @@ class Job:
     kind: str  # timed, measured, longer, cold or many
     quality: str
     round: int = 0
+    seed: int = 0
 
     @property
     def set(self) -> str:
@@ -63,7 +64,8 @@ class Job:
 
     @property
     def name(self) -> str:
-        return f"{self.set}-{self.kind}-{self.quality}-{self.round}"
+        seed = f"-seed{self.seed}" if self.seed else ""
+        return f"{self.set}-{self.kind}-{self.quality}-{self.round}{seed}"
 
 
 def photos_of(folder: Path) -> Path:
@@ -83,6 +85,10 @@ def jobs(options: argparse.Namespace) -> Iterator[Job]:
             yield Job(photos, "measured", quality)
         if STANDARD in options.qualities:
             yield Job(photos, "longer", STANDARD)
+    for seed in options.seeds:
+        for photos in three if STANDARD in options.qualities else []:
+            yield Job(photos, "measured", STANDARD, seed=seed)
+            yield Job(photos, "longer", STANDARD, seed=seed)
     for number in range(options.cold):
         for photos in three:
             yield Job(photos, "cold", STANDARD, number)
@@ -109,13 +115,13 @@ def measure(job: Job, folder: Path, extra: Sequence[str]) -> Row | None:
     out, log = folder / job.name, folder / f"{job.name}.log"
     shutil.rmtree(out, ignore_errors=True)  # of a run that was cut short: it has no JSON file
     photos = job.photos
-    asked = ["--quality", job.quality, *extra]
+    asked = ["--quality", job.quality, "--seed", str(job.seed), *extra]
     if job.kind in ("timed", "cold"):
         photos = three_of(job.photos, folder / "three" / job.set)
     elif job.kind != "many":
         asked += ["--views", str(VIEWS), "--poses", "train"]
     if job.kind == "longer":
-        before = folder / Job(job.photos, "measured", job.quality).name
+        before = folder / Job(job.photos, "measured", job.quality, seed=job.seed).name
         asked += ["--steps", str(LONGER * Run.open(before).summary["steps"])]
     environment = dict(os.environ)
     with tempfile.TemporaryDirectory() as empty:
@@ -132,6 +138,7 @@ def measure(job: Job, folder: Path, extra: Sequence[str]) -> Row | None:
         "kind": job.kind,
         "quality": job.quality,
         "round": job.round,
+        "seed": job.seed,
         "extra": list(extra),
         "photos": len(done.about["split"]["train"]),
         "held_out": len(done.about["split"]["test"]),
@@ -168,6 +175,17 @@ def timed(arguments: Sequence[str], environment: dict[str, str], log: Path) -> t
         wall = time.perf_counter() - began
     peak = usage.ru_maxrss / 1e6 if sys.platform == "darwin" else usage.ru_maxrss * 1024 / 1e6
     return wall, peak, os.waitstatus_to_exitcode(status)
+
+
+def spelt(values: Sequence[float], form: str) -> str:
+    return " ".join(format(value, form) for value in values)
+
+
+def psnr_of(fits: Sequence[Row]) -> str:
+    """Mean over seeds, and the range."""
+    values = [fit["psnr"] for fit in fits]
+    range_ = f" ({min(values):.2f} … {max(values):.2f})" if len(values) > 1 else ""
+    return f"{mean(values):.2f}{range_}"
 
 
 class Page:
@@ -226,9 +244,9 @@ class Page:
                     )
                 )  # fmt: skip
             rows += [
-                (name, f"{STANDARD}, {LONGER} × steps", "–", "–", "–", "–", f"{fit['steps']:,}",
-                 f"{fit['gaussians']:,}", f"{fit['psnr']:.2f}", str(fit["held_out"]), "–")
-                for fit in self.some("longer", STANDARD, name)
+                (name, f"{STANDARD}, {LONGER} × steps", "–", "–", "–", "–", f"{fits[-1]['steps']:,}",
+                 f"{fits[-1]['gaussians']:,}", psnr_of(fits), str(fits[-1]["held_out"]), "–")
+                for fits in [self.some("longer", STANDARD, name)] if fits
             ]  # fmt: skip
         if not rows:
             return []
@@ -236,8 +254,9 @@ class Page:
             "",
             "## Three photos, cameras unknown",
             "",
-            "Median seconds. PSNR is over held-out photos, in a run of its own with the same three photos; "
-            "'same scene' says whether that run's scene is the timed ones', byte for byte.",
+            "Median seconds. PSNR is over held-out photos, in a run of its own with the same three photos (mean, "
+            "and range over seeds where there are several); 'same scene' says whether the scene of such a run "
+            "with the same seed is the timed ones', byte for byte.",
             "",
             *table(head, rows, words=2),
             *self._cost(),
@@ -247,21 +266,27 @@ class Page:
         measured = self.some(kind, quality, name)
         if not measured:
             return "–", "–", "–"
-        one = measured[-1]
-        same = {fit["scene"] for fit in fits} == {one["scene"]}
-        return f"{one['psnr']:.2f}", str(one["held_out"]), "yes" if same else "no"
+        same = {fit["scene"] for fit in fits} <= {one["scene"] for one in measured}
+        return psnr_of(measured), str(measured[-1]["held_out"]), "yes" if same else "no"
 
     def _cost(self) -> list[str]:
         """What the number of steps of the standard quality costs."""
-        lost = {}
+        gains = {}
         for name in self.sets:
-            short, long = (self.some(kind, STANDARD, name) for kind in ("measured", "longer"))
-            if short and long:
-                lost[name] = long[-1]["psnr"] - short[-1]["psnr"]
-        if not lost:
+            short, long = (
+                {fit["seed"]: fit["psnr"] for fit in self.some(kind, STANDARD, name)}
+                for kind in ("measured", "longer")
+            )
+            if both := sorted(short.keys() & long.keys()):
+                gains[name] = [long[seed] - short[seed] for seed in both]
+        if not gains:
             return []
-        each = ", ".join(f"{name} {value:+.2f}" for name, value in lost.items())
-        return ["", f"{LONGER} × the steps bring {mean(lost.values()):+.2f} dB on average ({each})."]
+        each = "; ".join(
+            f"{name} {mean(by_seed):+.2f}" + (f" ({spelt(by_seed, '+.2f')})" if len(by_seed) > 1 else "")
+            for name, by_seed in gains.items()
+        )
+        average = mean(mean(by_seed) for by_seed in gains.values())
+        return ["", f"{LONGER} × the steps bring {average:+.2f} dB on average: {each}."]
 
     def _stages(self) -> list[str]:
         kept = [stage for stage in STAGES if any(row["stages"].get(stage) for row in self.rows)]
@@ -320,6 +345,7 @@ def main() -> None:
     parser.add_argument("--many", nargs="*", type=Path, default=[], help="sets to run with all their photos")
     parser.add_argument("--qualities", nargs="+", choices=QUALITIES, default=list(QUALITIES))
     parser.add_argument("--rounds", type=int, default=3, help="timed runs of each set and quality")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[], help="more, for measured and longer")
     parser.add_argument("--cold", type=int, default=0, help="runs of each set with nothing compiled")
     parser.add_argument("--runs", type=Path, default=Path("runs/speed"))
     parser.add_argument("--page", type=Path, default=DOCS / "speed.md")
