@@ -254,9 +254,9 @@ class Page:
             "",
             "## Three photos, cameras unknown",
             "",
-            "Median seconds. PSNR is over held-out photos, in a run of its own with the same three photos (mean, "
-            "and range over seeds where there are several); 'same scene' says whether the scene of such a run "
-            "with the same seed is the timed ones', byte for byte.",
+            "Median seconds. PSNR is over held-out photos, in a run of its own with the same three photos "
+            "(mean, and range over seeds where there are several); 'same scene' says whether such a run with "
+            "the same seed ended with the timed ones' scene, byte for byte.",
             "",
             *table(head, rows, words=2),
             *self._cost(),
