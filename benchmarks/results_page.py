@@ -41,7 +41,11 @@ all recipes had the same photos, cameras, held-out photos and seeds. Numbers are
 held out of training and compared without any colour correction; ± is half the range over seeds. Seconds are
 wall time of all that a recipe does (dense geometry among it) and of measuring, with the kernels compiled and
 the cameras known before. A recipe that has no number for some set has its means in brackets: they are over
-fewer sets and not to be compared. Bold is the best of a column."""
+fewer sets and not to be compared. Bold is the best of a column.
+
+Recipes of papers keep their papers' learning rates, made for 30,000 steps; the default's were chosen for fits
+as short as these, on some of these sets. What stands here is what each gives in minutes on a processor, not
+how good it can become."""
 
 
 def write_page(
