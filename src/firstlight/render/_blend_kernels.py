@@ -25,6 +25,7 @@ from firstlight.render._simd import (
     any_lane,
     at_least,
     at_most,
+    fetch_ahead,
     lanes,
     load,
     magnitude,
@@ -137,6 +138,22 @@ def _plan(
         if covered > 0:
             kept += 1
     return kept
+
+
+@device
+def _fetch_records(records: Any, ids: Any, first: int, last: int) -> None:
+    """Ask for the records of the listed splats: they lie anywhere, and waiting for each costs a hundred rows."""
+    for k in range(first, last):
+        fetch_ahead(records, np.intp(ids[k]) * RECORD)
+
+
+@device
+def _fetch_slots(slots: Any, plan: Any, kept: int) -> None:
+    """Ask for the slots, which may straddle two cache lines, of the splats that are planned."""
+    for item in range(kept):
+        slot = np.intp(plan[item * PLAN]) // RECORD * SLOT
+        fetch_ahead(slots, slot)
+        fetch_ahead(slots, slot + SLOT - 1)
 
 
 @device
@@ -253,6 +270,7 @@ def _blend_tile(
     k = first
     while k < last:
         until = min(k + BATCH, last)
+        _fetch_records(records, ids, until, min(until + BATCH, last))
         kept = _plan(records, ids, k, until, x0, y0, columns, rows, plan)
         for item in range(kept):
             place = item * PLAN
@@ -457,7 +475,9 @@ def blend_backward(
             )
             for k in range(starts[tile], stops[block], BATCH):
                 until = min(k + BATCH, stops[block])
+                _fetch_records(records, ids, until, min(until + BATCH, stops[block]))
                 kept = _plan(records, ids, k, until, x0, y0, columns, rows, plan)
+                _fetch_slots(own, plan, kept)
                 for item in range(kept):
                     at = item * PLAN
                     base = np.intp(plan[at])

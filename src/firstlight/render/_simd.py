@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba.core import types
+from numba.core import cgutils, types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
@@ -132,6 +132,23 @@ def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.none(array, types.intp, F8), emit
+
+
+@intrinsic
+def fetch_ahead(typing: Any, array: Any, index: Any) -> Any:
+    """Ask for the cache line of ``array[index]``, which is soon read or written; waits for nothing."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        byte = ir.IntType(8).as_pointer()
+        place = builder.bitcast(builder.gep(data, [args[1]]), byte)
+        kind = ir.FunctionType(ir.VoidType(), [byte, _INT, _INT, _INT])
+        prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        # For reading, to be kept in all caches, of data.
+        builder.call(prefetch, [place, _constant_index(0), _constant_index(3), _constant_index(1)])
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp), emit
 
 
 @intrinsic
