@@ -290,6 +290,15 @@ def _add_camera(v_cam: Any, v_Q: Any, R: Any, means: Any, n: int, v_x: Any, v_y:
     v_cam[11] += v_z
 
 
+@device
+def _clear(begin: int, end: int, v_means: Any, v_quats: Any, v_scales: Any, v_covars: Any) -> None:
+    """Zeros in these rows, by the thread that adds to them next; in empty ones there is nothing to clear."""
+    for values in (v_means, v_quats, v_scales, v_covars):
+        flat, wide = values.reshape(-1), values.shape[1]
+        if values.shape[0] > 0:
+            flat[wide * begin : wide * end] = 0.0
+
+
 @kernel
 def project_backward(
     means: Any,  # [B * N, 3]
@@ -315,7 +324,7 @@ def project_backward(
     v_conics: Any,  # [rows, 3]
     v_compensations: Any,  # [rows], or empty
     sparse: bool,
-    v_means: Any,  # [B * N, 3], or one a row where ``sparse``; out, zeros
+    v_means: Any,  # [B * N, 3], or one a row where ``sparse``; out
     v_quats: Any,  # [B * N, 4] likewise, or empty
     v_scales: Any,  # [B * N, 3] likewise, or empty
     v_covars: Any,  # [B * N, 6] likewise, or empty
@@ -335,6 +344,10 @@ def project_backward(
             read_camera(viewmats, Ks, image, width, height, cam)
             v_cam, base = v_viewmats[chunk, image if moved else 0], image // cameras * count
             begin, end = rows_between(starts, ids, image, count, first, last)
+            if sparse:
+                _clear(begin, end, v_means, v_quats, v_scales, v_covars)
+            elif image % cameras == 0:
+                _clear(base + first, base + last, v_means, v_quats, v_scales, v_covars)
             for row in range(begin, end):
                 if radii[row, 0] <= 0:
                     continue

@@ -197,12 +197,16 @@ def _backward(
     sparse = lens.sparse_grad
     images = math.prod(viewmats.shape[:-2])
     values = [
-        None if t is None else torch.zeros((len(rows.ids), t.shape[-1]) if sparse else t.shape)
+        None if t is None else torch.empty((len(rows.ids), t.shape[-1]) if sparse else t.shape)
         for t in (means, covars, quats, scales)
     ]
     v_camera = np.empty((workers(), images if ctx.needs_input_grad[4] else 0, 12))
     v_means, v_covars, v_quats, v_scales = values
     assert v_means is not None
+    if images == 0:  # no camera, no thread that clears
+        for value in values:
+            if value is not None:
+                value.zero_()
     _project_backward(
         *_gaussians(means, quats, scales, covars),
         view(viewmats, -1, 4, 4),
