@@ -300,6 +300,22 @@ def test_camera_gradient_moves_the_picture() -> None:
     assert after < 0.9 * before
 
 
+@pytest.mark.parametrize("cameras", [0, 2])
+def test_gradients_of_what_no_camera_sees_are_zero(cameras: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever was in the memory that they are written to."""
+    empty = torch.empty
+    monkeypatch.setattr(
+        torch, "empty", lambda *a, **k: empty(*a, **k).fill_(7) if "dtype" not in k else empty(*a, **k)
+    )
+    scene = random_scene(0, 30, cameras).leaves(torch.float32)
+    behind = scene.means - torch.tensor([0.0, 0.0, 100.0])
+    found = _project(scene._replace(means=behind), intrinsics(cameras, WIDTH, HEIGHT))
+    sum(values.sum() for values in found[1:4]).backward()
+    for leaf in (scene.means, scene.quats, scene.scales):
+        assert leaf.grad is not None
+        assert not leaf.grad.any()
+
+
 @pytest.mark.parametrize(
     "mean",
     [

@@ -6,6 +6,8 @@ inner loop short:
 - The rows that the ellipse alpha = 1/255 covers are worked out exactly for each half of the tile, a batch of
   splats ahead, so that the inner loop never waits for them and visits next to no pixel in vain.
 - All of the buffer, its constants too, hangs on one pointer; LLVM then folds the loads into the arithmetic.
+Many small splats outgrow the second-level cache, and a splat's record and slot are then far away: both are
+asked for a batch ahead.
 
 Record: x, y (pixel centres on integers); A, B, C so that log(alpha / opacity) / 8 = A dx² + B dx dy + C dy²;
 opacity; the ellipse: half-width, abscissa of its lowest point, slope k, e, d so that its edge at dx is
@@ -142,7 +144,7 @@ def _plan(
 
 @device
 def _fetch_records(records: Any, ids: Any, first: int, last: int) -> None:
-    """Ask for the records of the listed splats: they lie anywhere, and waiting for each costs a hundred rows."""
+    """Ask for the records of the listed splats, which lie anywhere: to wait for one costs many rows' work."""
     for k in range(first, last):
         fetch_ahead(records, np.intp(ids[k]) * RECORD)
 
