@@ -6,8 +6,8 @@ inner loop short:
 - The rows that the ellipse alpha = 1/255 covers are worked out exactly for each half of the tile, a batch of
   splats ahead, so that the inner loop never waits for them and visits next to no pixel in vain.
 - All of the buffer, its constants too, hangs on one pointer; LLVM then folds the loads into the arithmetic.
-Many small splats outgrow the second-level cache, and a splat's record and slot are then far away: both are
-asked for a batch ahead.
+Many small splats outgrow the second-level cache, and a splat's record and slot are then far away: the
+backward pass asks for both a batch ahead (the forward pass gained nothing by it).
 
 Record: x, y (pixel centres on integers); A, B, C so that log(alpha / opacity) / 8 = A dx² + B dx dy + C dy²;
 opacity; the ellipse: half-width, abscissa of its lowest point, slope k, e, d so that its edge at dx is
@@ -272,7 +272,6 @@ def _blend_tile(
     k = first
     while k < last:
         until = min(k + BATCH, last)
-        _fetch_records(records, ids, until, min(until + BATCH, last))
         kept = _plan(records, ids, k, until, x0, y0, columns, rows, plan)
         for item in range(kept):
             place = item * PLAN
