@@ -140,8 +140,14 @@ def test_variants_differ_and_can_share_a_comparison(name: str) -> None:
 
 
 def speed_row(kind: str, quality: str, psnr: float, number: int = 0, **news: Any) -> dict[str, Any]:
-    about = {"set": "fern", "kind": kind, "quality": quality, "round": number, "extra": [], "photos": 3}
-    measured = {"held_out": 3, "wall": 30.0 + number, "stages": {"poses": 4.0, "fit": 20.0}, "peak_mb": 900}
+    about = {"set": "fern", "kind": kind, "quality": quality, "round": number, "seed": 0, "extra": []}
+    measured = {
+        "photos": 3,
+        "held_out": 3,
+        "wall": 30.0 + number,
+        "stages": {"poses": 4.0, "fit": 20.0},
+        "peak_mb": 900,
+    }
     scene = {"planned_mb": 950, "psnr": psnr, "steps": 1000, "gaussians": 20_000, "scene": "same"}
     return {**about, **measured, **scene, "machine": MACHINE, "versions": VERSIONS, **news}
 
@@ -156,10 +162,24 @@ def test_page_of_speed_says_what_it_costs_and_what_was_not_run(tmp_path: Path) -
     text = (tmp_path / "speed.md").read_text()
     assert "| fern | standard | 3 | 31.0 | 30.0 … 32.0 | 900 | 1,000 | 20,000 | 20.00 | 3 | yes |" in text
     assert "| fern | draft | 1 | 30.0 | 30.0 … 30.0 | 900 | 1,000 | 20,000 | – | – | – |" in text
-    assert "4 × the steps bring +0.25 dB on average (fern +0.25)" in text
+    assert "4 × the steps bring +0.25 dB on average: fern +0.25." in text
     assert "| standard | fern | 4.0 | 20.0 | 7.0 |" in text, "the rest is what no stage counts"
     assert "| fern | draft | 3 | 3 | 1.5 |" in text and "A quiet one." in text
     assert "First run" not in text, "nothing was run with an empty cache"
+
+
+def test_page_of_speed_means_over_seeds(tmp_path: Path) -> None:
+    from speed import Page
+
+    rows = [speed_row("timed", "standard", 30.0)]
+    for seed, (short, long) in enumerate([(20.0, 20.5), (21.0, 20.8)]):
+        rows.append(speed_row("measured", "standard", short, seed=seed, scene="same" if seed else "another"))
+        rows.append(speed_row("longer", "standard", long, steps=4000, seed=seed))
+    rows.append(speed_row("longer", "standard", 30.0, steps=4000, seed=7))  # has nothing to be compared with
+    Page(rows, "").write(tmp_path / "speed.md")
+    text = (tmp_path / "speed.md").read_text()
+    assert "| 20.50 (20.00 … 21.00) | 3 | yes |" in text, "one of the two has the timed run's scene"
+    assert "4 × the steps bring +0.15 dB on average: fern +0.15 (+0.50 -0.20)." in text
 
 
 def test_guard_tells_what_got_slower_alone() -> None:
