@@ -87,7 +87,7 @@ def test_what_a_recipe_optimises_may_need_depth(photos: Path, tmp_path: Path) ->
 
 def test_a_budget_of_minutes_becomes_steps(photos: Path, tmp_path: Path) -> None:
     recipe = replace(VANILLA, steps=100)
-    found = compare(photos, [recipe], minutes=0.02, max_size=64, out=tmp_path / "out")
+    found = compare(photos, [recipe], minutes=0.1, max_size=64, out=tmp_path / "out")
     assert found.rows[0].numbers["steps"].mean > 0
 
 
