@@ -177,10 +177,6 @@ def timed(arguments: Sequence[str], environment: dict[str, str], log: Path) -> t
     return wall, peak, os.waitstatus_to_exitcode(status)
 
 
-def spelt(values: Sequence[float], form: str) -> str:
-    return " ".join(format(value, form) for value in values)
-
-
 def psnr_of(fits: Sequence[Row]) -> str:
     """Mean over seeds, and the range."""
     values = [fit["psnr"] for fit in fits]
@@ -282,7 +278,8 @@ class Page:
         if not gains:
             return []
         each = "; ".join(
-            f"{name} {mean(by_seed):+.2f}" + (f" ({spelt(by_seed, '+.2f')})" if len(by_seed) > 1 else "")
+            f"{name} {mean(by_seed):+.2f}"
+            + (f" ({' '.join(format(gain, '+.2f') for gain in by_seed)})" if len(by_seed) > 1 else "")
             for name, by_seed in gains.items()
         )
         average = mean(mean(by_seed) for by_seed in gains.values())
