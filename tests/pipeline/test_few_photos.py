@@ -14,11 +14,14 @@ from firstlight.recipes import get_recipe
 from firstlight.scene import Capture
 
 
-def test_a_dozen_photos_are_few() -> None:
+def test_a_dozen_photos_are_few_and_four_fewer_still() -> None:
     many = get_recipe("default")
     assert many.few is not None and many.for_photos(FEW) is many.few and many.for_photos(FEW + 1) is many
+    fewest = many.few.few
+    assert fewest is not None and many.for_photos(4) is fewest and many.for_photos(5) is many.few
+    assert many.variants == [many, many.few, fewest]
     vanilla = get_recipe("vanilla")
-    assert vanilla.for_photos(3) is vanilla
+    assert vanilla.for_photos(3) is vanilla and vanilla.variants == [vanilla]
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +35,10 @@ def run(few: Capture, tmp_path_factory: pytest.TempPathFactory) -> pipeline.Run:
     return pipeline.fit(few, out=out, steps=8, max_gaussians=900, max_size=64)
 
 
-def test_few_photos_get_the_recipe_for_few_with_all_that_was_asked_for(run: pipeline.Run) -> None:
-    asked = get_recipe("default").few
-    assert asked is not None
+def test_few_photos_get_the_recipe_for_few_with_all_that_was_asked_for(
+    run: pipeline.Run, few: Capture
+) -> None:
+    asked = get_recipe("default").for_photos(len(few))
     recipe = run.about["recipe"]
     assert recipe["geometry"] == asked.geometry == "stereo" and recipe["dropout"] == asked.dropout
     assert recipe["steps"] == run.about["steps"] == 8 and recipe["max_gaussians"] == 900

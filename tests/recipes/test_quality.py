@@ -19,7 +19,7 @@ def test_standard_is_the_recipe_itself() -> None:
     assert all(at_quality(recipe, STANDARD) == recipe for recipe in RECIPES.values())
 
 
-@pytest.mark.parametrize("photos", [3, FEW + 1])
+@pytest.mark.parametrize("photos", [3, FEW, FEW + 1])
 def test_each_quality_takes_on_more_than_the_one_before(photos: int) -> None:
     recipe = get_recipe("default")
     worked = [at_quality(recipe, quality).for_photos(photos) for quality in ("draft", STANDARD, "high")]
@@ -31,7 +31,7 @@ def test_each_quality_takes_on_more_than_the_one_before(photos: int) -> None:
 @pytest.mark.parametrize("quality", QUALITIES)
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda r: r.name)
 def test_any_recipe_can_be_had_at_any_quality(recipe, quality: str) -> None:
-    for photos, table in ((3, FEW_PHOTOS), (FEW + 1, MANY_PHOTOS)):
+    for photos, table in ((3, FEW_PHOTOS), (FEW, FEW_PHOTOS), (FEW + 1, MANY_PHOTOS)):
         worked, plain = at_quality(recipe, quality).for_photos(photos), recipe.for_photos(photos)
         assert worked.steps == round(table[quality].steps * plain.steps)
         assert worked.scale_at(1.0) == 1.0, "the last steps must see the photos at full size"
@@ -59,8 +59,7 @@ def test_a_run_keeps_its_quality_and_what_was_said_by_hand(
     monkeypatch.setitem(FEW_PHOTOS, "draft", small)
     photos = load_demo(with_cameras=True).select([6, 8, 10, 12])
     run = pipeline.fit(photos, out=tmp_path / "run", quality="draft", max_gaussians=700, hold_out="none")
-    few = get_recipe("default").few
-    assert few is not None
+    few = get_recipe("default").for_photos(4)
     recipe, options = run.about["recipe"], run.about["options"]
     assert options["quality"] == "draft" and options["max_size"] is None
     assert recipe["max_size"] == 64 and recipe["geometry_size"] == 56

@@ -17,8 +17,8 @@ from firstlight.pipeline import prepare
 from firstlight.recipes import RECIPES, get_recipe, status
 from firstlight.scene import Capture, Points
 
-# Under their names, and under "default" the one for few photos.
-ALL = [*RECIPES.values(), *(recipe.few for recipe in RECIPES.values() if recipe.few is not None)]
+# Under their names, and under "default" those for few photos too.
+ALL = [variant for recipe in RECIPES.values() for variant in recipe.variants]
 
 
 def test_means_rate_decays_exponentially_from_first_to_last() -> None:

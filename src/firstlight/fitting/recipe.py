@@ -84,7 +84,8 @@ class Recipe:
     stop: DepthStop | None = None  # None: the last step is the end
     max_gaussians: int | None = None  # also of the start, which is thinned out; None: as the density says
     needs: tuple[str, ...] = ()  # packages beyond firstlight's own
-    few: Recipe | None = None  # in the place of this one where at most FEW photos train
+    few: Recipe | None = None  # in the place of this one where few photos train; it may have one too
+    few_photos: int = FEW  # … that is, up to so many
     partial: str = ""  # what of the paper is missing, in a sentence; "": nothing
 
     @property
@@ -104,7 +105,13 @@ class Recipe:
 
     def for_photos(self, count: int) -> Recipe:
         """What is fitted to ``count`` training photos: this recipe, or the one it has for few."""
-        return self.few if self.few is not None and count <= FEW else self
+        fits = self.few is not None and count <= self.few_photos
+        return self.few.for_photos(count) if self.few is not None and fits else self
+
+    @property
+    def variants(self) -> list[Recipe]:
+        """All that ``for_photos`` may give, the one for the most photos first."""
+        return [self, *(self.few.variants if self.few is not None else [])]
 
     def scale_at(self, fraction: float) -> float:
         """Of the photos, when ``fraction`` of the steps is done: coarse to fine."""

@@ -283,7 +283,7 @@ def _changed(chosen: Recipe, options: Options) -> Recipe:
 
 def _descriptions(recipe: Recipe) -> list[dict[str, Any]]:
     """How ``run.json`` may describe it: before the photos were counted, or after."""
-    return [one.to_dict() for one in (recipe, recipe.few) if one is not None]
+    return [one.to_dict() for one in recipe.variants]
 
 
 class _Stages:

@@ -102,7 +102,7 @@ def main() -> None:
     Sift().match(points, points)
     capture = densify(tiny_capture(), Stereo())
     many = get_recipe("default")
-    for recipe in (many.few or many, many):
+    for recipe in (many.variants[-1], many):
         _two_steps(capture, replace(recipe, start=RandomBox(64), steps=2, sh_every=0.0))
 
 

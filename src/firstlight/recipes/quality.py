@@ -60,7 +60,13 @@ def at_quality(recipe: Recipe, quality: str) -> Recipe:
     many, few = MANY_PHOTOS[quality], FEW_PHOTOS[quality]
     if many == few and recipe.few is None:
         return many.of(recipe)
-    return replace(many.of(recipe), few=few.of(recipe.few or recipe))
+    return replace(many.of(recipe), few=_throughout(few, recipe.few or recipe))
+
+
+def _throughout(quality: Quality, recipe: Recipe) -> Recipe:
+    """``recipe`` and what it has for still fewer photos."""
+    fewer = None if recipe.few is None else _throughout(quality, recipe.few)
+    return replace(quality.of(recipe), few=fewer)
 
 
 def budget(recipe: Recipe) -> int | None:
