@@ -156,6 +156,19 @@ def test_help_does_not_import_torch() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
+def test_garbage_is_collected_again_once_a_command_has_its_modules(tmp_path: Path) -> None:
+    program = f"""
+import gc
+from firstlight.cli import main
+assert main(["fit", {str(tmp_path / "missing")!r}]) == 2
+frozen = gc.get_freeze_count()
+assert gc.isenabled() and frozen > 0
+assert main(["fit", {str(tmp_path / "missing")!r}]) == 2
+assert gc.isenabled() and gc.get_freeze_count() <= frozen, "only what was imported is left out"
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
 def test_public_names_are_there() -> None:
     import firstlight as fl
 

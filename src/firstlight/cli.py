@@ -6,10 +6,12 @@ Exit status: 0 done, 2 the input cannot be used (the message says which file and
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -79,12 +81,15 @@ def fit(
         resume: Go on with the run in --out that was stopped, with the settings it began with.
         live: Watch the scene in the browser while it trains.
     """
-    from firstlight import pipeline
-    from firstlight.view import Viewer
+    with _importing():
+        from firstlight import pipeline
 
     progress = Terminal()
-    viewer = Viewer() if live else None
-    if viewer is not None:
+    viewer = None
+    if live:
+        from firstlight.view import Viewer
+
+        viewer = Viewer()
         progress.note(f"Watch it at {viewer.url}")
     if resume:
         if out is None:
@@ -125,7 +130,8 @@ def demo(out: Path | None = None, steps: int | None = None, view: bool | None = 
         steps: Instead of the recipe's own number.
         view: Open the viewer when done. By default where there is a screen.
     """
-    from firstlight import pipeline
+    with _importing():
+        from firstlight import pipeline
 
     run = pipeline.fit("demo", out=out, steps=steps, progress=Terminal())
     status = _conclude(run, "demo")
@@ -553,6 +559,24 @@ def _has_screen() -> bool:
         sys.platform in ("darwin", "win32") or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
     )
     return graphical and sys.stdout.isatty()
+
+
+@contextmanager
+def _importing() -> Iterator[None]:
+    """Imports of a command without garbage collection: what modules hold is no garbage.
+
+    Looking through torch's for some takes a second, and as long again in the collections to come and at the
+    end: so all that was loaded is left out of them.
+    """
+    if "torch" in sys.modules:  # the caller's process, and the caller's garbage
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
