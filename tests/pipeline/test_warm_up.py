@@ -1,4 +1,4 @@
-"""The second process that compiles kernels: started only when needed, never in the way."""
+"""The processes that compile kernels: started only when needed, never in the way."""
 
 from __future__ import annotations
 
@@ -67,9 +67,10 @@ def test_it_runs_every_kernel_of_a_run(tmp_path: Path) -> None:
         lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
         return {line for line in lines if line.startswith("firstlight.")}
 
-    warmed = called("from firstlight.pipeline.warm_up import main; main()")
-    assert any("_patchmatch_kernels" in name for name in warmed)
-    assert called(RUN) - warmed == set()
+    steps, rest = (called(command[-1]) for command in warm_up.COMMANDS)
+    assert any("_patchmatch_kernels" in name for name in rest - steps)
+    assert any("_blend_kernels" in name for name in steps - rest)
+    assert called(RUN) - (steps | rest) == set()
     assert not warm_up.is_cold()
 
 
@@ -97,22 +98,23 @@ print(is_cold(place_tiles), is_cold(object()))
 
 def test_it_is_waited_for(started: Commands, tmp_path: Path) -> None:
     file = tmp_path / "done"
-    with warm_up.warming(python(f"import time; time.sleep(0.3); open({str(file)!r}, 'w')")) as kernels:
-        assert started[0].poll() is None
+    sleep = python(f"import time; time.sleep(0.3); open({str(file)!r}, 'w')")
+    with warm_up.warming([python("pass"), sleep]) as kernels:
+        assert started[1].poll() is None
         kernels.wait()
     assert file.exists()
-    assert started[0].returncode == 0
+    assert [process.returncode for process in started] == [0, 0]
 
 
 @pytest.mark.parametrize("code", ["raise SystemExit(3)", "import os; os.abort()"])
 def test_its_death_harms_nobody(started: Commands, code: str) -> None:
-    with warm_up.warming(python(code)) as kernels:
+    with warm_up.warming([python(code)]) as kernels:
         kernels.wait()
     assert started[0].returncode != 0
 
 
 def test_a_command_that_does_not_exist_harms_nobody(started: Commands) -> None:
-    with warm_up.warming(("no-such-command-anywhere",)) as kernels:
+    with warm_up.warming([("no-such-command-anywhere",)]) as kernels:
         kernels.wait()
     assert not started
 
@@ -120,9 +122,9 @@ def test_a_command_that_does_not_exist_harms_nobody(started: Commands) -> None:
 def test_it_is_not_waited_for_for_ever_nor_after_an_error(started: Commands) -> None:
     sleep = python("import time; time.sleep(600)")
     began = time.monotonic()
-    with warm_up.warming(sleep, patience=0.1) as kernels:
+    with warm_up.warming([sleep, sleep], patience=0.1) as kernels:
         kernels.wait()
-    with pytest.raises(KeyboardInterrupt), warm_up.warming(sleep):
+    with pytest.raises(KeyboardInterrupt), warm_up.warming([sleep]):
         raise KeyboardInterrupt
     assert time.monotonic() - began < 60
     assert all(process.poll() is not None for process in started)

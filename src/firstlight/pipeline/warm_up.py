@@ -1,4 +1,4 @@
-"""Compiling the kernels of a fit in a second process, while the first one reads photos and finds cameras.
+"""Compiling the kernels of a fit in two more processes, while the first one reads photos and finds cameras.
 
 Compiled kernels are kept on disk, so this happens once on a computer, and again after an update. In a fit
 without it, the first step would wait for all of them.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -17,21 +18,26 @@ from typing import Any
 import numpy as np
 import torch
 
-from firstlight.fitting import Fit, Recipe, _adam_kernel
+from firstlight.density import Fixed
+from firstlight.fitting import Fit, Rates, _adam_kernel
+from firstlight.fitting.model import PlainModel
 from firstlight.geometry import Stereo, _agreement_kernels, densify
+from firstlight.losses import photometric
 from firstlight.poses import Features, Sift
 from firstlight.recipes import get_recipe
+from firstlight.render import _projection_kernels
 from firstlight.scene import Cameras, Capture, Photo
 from firstlight.scene.capture import Picture
 from firstlight.starts import RandomBox
 
-COMMAND = (sys.executable, "-c", "from firstlight.pipeline.warm_up import main; main()")
-LAST = (_agreement_kernels.covered, _adam_kernel.update)
+PARTS = ("compile_steps", "compile_rest")  # functions below, each half of a minute's work or more
+COMMANDS = tuple((sys.executable, "-c", f"from firstlight.pipeline.warm_up import {p}; {p}()") for p in PARTS)
+LAST = (_agreement_kernels.covered, _adam_kernel.update, _projection_kernels.project_backward)
 PATIENCE = 180.0  # seconds; a process that needs longer than this is not of use
 
 
 def is_cold(*kernels: Any) -> bool:
-    """Whether one of them has yet to be compiled, by default of the last ones that geometry and a fit call.
+    """Whether one of them has yet to be compiled, by default of the last ones that are called.
 
     Numba has no public way to ask. Where its insides have changed, kernels count as compiled: then a first
     run takes longer, and nothing else happens.
@@ -46,32 +52,34 @@ def is_cold(*kernels: Any) -> bool:
 class Kernels:
     """What is being compiled."""
 
-    process: subprocess.Popen[bytes] | None  # None: nothing is
+    processes: list[subprocess.Popen[bytes]]  # none: nothing is
     patience: float  # seconds
 
     def wait(self) -> None:
-        """Until it is done: the second process is ahead with work that this one would have to do as well."""
-        if self.process is not None:
+        """Until it is done: the others are ahead with work that this one would have to do as well."""
+        end = time.monotonic() + self.patience
+        for process in self.processes:
             with suppress(subprocess.TimeoutExpired):
-                self.process.wait(self.patience)
+                process.wait(max(0.0, end - time.monotonic()))
 
 
 @contextmanager
-def warming(command: Sequence[str] = COMMAND, patience: float = PATIENCE) -> Iterator[Kernels]:
+def warming(commands: Sequence[Sequence[str]] = COMMANDS, patience: float = PATIENCE) -> Iterator[Kernels]:
     """Compile beside what is done inside, if anything has yet to be compiled; it ends with what is inside.
 
-    Should the second process die or hang, kernels are compiled where they are first called, as always.
+    Should one of the processes die or hang, its kernels are compiled where they are first called, as always.
     """
-    process = None
-    if is_cold():
+    processes = []
+    for command in commands if is_cold() else ():
         with suppress(OSError):
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )
+            processes.append(process)
     try:
-        yield Kernels(process, patience)
+        yield Kernels(processes, patience)
     finally:
-        if process is not None:
+        for process in processes:
             process.kill()
             process.wait()
 
@@ -92,24 +100,32 @@ def tiny_capture() -> Capture:
     return Capture(photos, "warm-up", Cameras(viewmats, Ks, 64 * size, 48 * size))
 
 
-def main() -> None:
-    """Call the kernels of a run on next to nothing: as the default recipe does for few photos and for many.
+def compile_steps() -> None:
+    """Call the kernels of a fit on next to nothing: as the default recipe does for few photos and for many.
 
-    In the order in which a run needs them, so that it finds the first ones sooner.
+    By the time that a first step comes to its loss, ``compile_rest`` has compiled it.
     """
+    capture, many = tiny_capture(), get_recipe("default")
+    for recipe in (many.variants[-1], many):
+        fit = Fit(capture, replace(recipe, start=RandomBox(64), steps=2, sh_every=0.0), [0, 1], seed=0)
+        fit.begin()
+        for _ in range(2):
+            fit.step()
+        with torch.no_grad():
+            fit.look(0, fit.camera(0))  # with depth, as measuring does
+
+
+def compile_rest() -> None:
+    """Call what a run needs before its fit, and what a step needs last: loss and optimiser."""
     descriptors = np.random.default_rng(1).integers(0, 255, (8, 128), np.uint8)
     points = Features(np.zeros((8, 2), np.float32), descriptors, np.zeros((8, 3), np.uint8))
     Sift().match(points, points)
-    capture = densify(tiny_capture(), Stereo())
-    many = get_recipe("default")
-    for recipe in (many.variants[-1], many):
-        _two_steps(capture, replace(recipe, start=RandomBox(64), steps=2, sh_every=0.0))
-
-
-def _two_steps(capture: Capture, recipe: Recipe) -> None:
-    fit = Fit(capture, recipe, [0, 1], seed=0)
-    fit.begin()
-    with torch.no_grad():
-        fit.look(0, fit.camera(0))  # with depth, as measuring does
-    for _ in range(recipe.steps):
-        fit.step()
+    rendered = torch.zeros(16, 16, 3, requires_grad=True)
+    loss = photometric(rendered, torch.zeros(16, 16, 3, dtype=torch.uint8))
+    loss.backward()  # type: ignore[no-untyped-call]
+    capture = tiny_capture()
+    model = PlainModel(RandomBox(64)(capture, torch.Generator()), Fixed())
+    for tensor in model.gaussians:
+        tensor.grad = torch.zeros_like(tensor)
+    model.step(torch.ones(len(model), dtype=torch.bool), Rates().at(0.0, extent=1.0))
+    densify(capture, Stereo())
