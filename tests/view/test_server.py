@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 import cv2
@@ -52,12 +52,11 @@ def ask(
     port: int, path: str = "/", method: str = "GET", body: Any = None, **headers: str
 ) -> tuple[int, bytes, dict[str, str]]:
     """Status, body and headers of an answer; ``Sec_Fetch_Site="none"`` sends that header."""
-    line = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    line.request(method, path, body=body, headers=sent)
-    answer = line.getresponse()
-    content = answer.read()
-    line.close()
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as line:
+        line.request(method, path, body=body, headers=sent)
+        answer = line.getresponse()
+        content = answer.read()
     return answer.status, content, {name.lower(): value for name, value in answer.getheaders()}
 
 
