@@ -161,8 +161,10 @@ def measured(bench: Bench, recipe: Recipe, seed: int) -> tuple[Measured, Fitted]
     capture, before = (
         (bench.capture, 0.0) if recipe.geometry is None else bench.with_geometry(recipe.geometry)
     )
-    # Two steps that are thrown away compile or load the kernels: no arm is to pay for that.
-    fit_gaussians(bench.capture, replace(recipe, start=RandomBox(500), steps=2), bench.split, seed=seed)
+    # Two steps that are thrown away compile or load the kernels: no arm is to pay for that. Plain Gaussians
+    # anywhere need no geometry.
+    plain = replace(recipe, start=RandomBox(500), representation=None, steps=2)
+    fit_gaussians(bench.capture, plain, bench.split, seed=seed)
     fitted = fit_gaussians(capture, recipe, bench.split, seed=seed)
     cameras = fitted.cameras or capture.cameras
     assert cameras is not None

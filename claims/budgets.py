@@ -44,13 +44,13 @@ def claim(effort: Effort = EFFORT) -> Iterator[Row]:
         yield Row(
             f"with a budget of {budget:,}, taming ends with exactly that many",
             ", ".join(f"{end:,}" for end in ends),
-            judged([end == budget for end in ends]),
+            judged([all(end == budget for end in ends)]),
         )
         most = {name: int(max(peak for peak, _ in each)) for name, each in counts.items()}
         yield Row(
             f"with a budget of {budget:,}, no recipe has more at any step",
             "the most at any step: " + ", ".join(f"{name} {peak:,}" for name, peak in most.items()),
-            judged([peak <= budget for peak in most.values()]),
+            judged([all(peak <= budget for peak in most.values())]),
         )
     trials.settled()
 

@@ -76,6 +76,25 @@ def test_taming_ends_with_exactly_its_budget(budget: int) -> None:
     assert gains[0] >= gains[-1], "the parabola rises fastest at its start"
 
 
+@pytest.mark.parametrize("steps", [150, 500])
+def test_taming_meets_its_budget_where_few_growths_must_do_it(steps: int) -> None:
+    """Each growth then has to do more than to double."""
+    strategy = Taming(max_gaussians=700, views=2)
+    counts = run(strategy, 20, steps)
+    assert counts == [strategy.target(20, step, steps) for step in occasions(500, 15_000, 500, steps)]
+    assert counts[-1] == 700 and counts[0] > 3 * 20
+
+
+def test_taming_puts_no_copies_on_copies() -> None:
+    trainable = FakeTrainable(scene(10))
+    views = Rendered(trainable, scene(60, seed=1), ring(3))
+    strategy = Taming(max_gaussians=80, views=2)
+    state = strategy.initialize(10)
+    strategy.refine(trainable, state, context(occasions(500, 15_000, 500, STEPS)[-1], STEPS, views=views))
+    _, copies = trainable.gaussians.detach().means.unique(dim=0, return_counts=True)
+    assert len(trainable.gaussians) == 80 and copies.max() <= 2
+
+
 def test_taming_meets_its_budget_without_gradients_and_from_above() -> None:
     trainable = FakeTrainable(scene(50))
     views = Rendered(trainable, scene(60, seed=1), ring(3))

@@ -27,6 +27,14 @@ def test_means_rate_decays_exponentially_from_first_to_last() -> None:
     assert (first, half, last) == pytest.approx((2e-2, 2e-3, 2e-4))
 
 
+def test_means_that_begin_late_wait_for_the_others() -> None:
+    """EDGS (Kotovenko et al. 2025): the rate is that of step 8,000 of 30,000 until then."""
+    usual, late = Rates(), Rates(means_late=8 / 30)
+    for fraction in (0.0, 0.1, 8 / 30):
+        assert late.at(fraction, 1.0)["means"] == usual.at(8 / 30, 1.0)["means"]
+    assert late.at(0.5, 1.0) == usual.at(0.5, 1.0)
+
+
 @pytest.mark.parametrize("recipe", ALL, ids=lambda r: r.name)
 def test_recipes_are_plain_data(recipe) -> None:
     described = recipe.to_dict()

@@ -114,6 +114,12 @@ def test_points_stay_near_their_start(demo: Capture) -> None:
     assert (moved <= 0.5 * fit.model.gaps * (1 + 1e-3) + 1e-6).all() and moved.max() > 0
 
 
+@pytest.mark.parametrize("most", [50, 999, 1500])
+def test_there_are_no_more_pixels_than_asked_for(demo: Capture, most: int) -> None:
+    kept = sum(int(grid.kept.sum()) for grid in pixel_grids(demo, most))
+    assert most / 3 < kept <= most
+
+
 def test_gaussians_of_a_pixel_stay_on_its_ray(demo: Capture) -> None:
     fit = begun("coherentgs", demo, most=1500)
     start = PixelStart(most=1500)(demo, torch.Generator())

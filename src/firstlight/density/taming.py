@@ -34,8 +34,9 @@ class Taming:
     the budget is met exactly. The distance of a splat's pixels from its centre, one of the terms of the
     score, is taken as two thirds of its radius each, as for a disc.
 
-    Steps are written for a fit of 30,000 and scale with its length. Left out: opacities above 1 after the
-    growth. Rarer steps of higher harmonics and steps of visible Gaussians only are the loop's affair.
+    Steps are written for a fit of 30,000 and scale with its length; one of less than some 100 steps has no
+    growth at all. Left out: opacities above 1 after the
+    growth, and rarer steps of higher harmonics.
     """
 
     max_gaussians: int = 100_000
@@ -93,9 +94,36 @@ class Taming:
         surplus = int((~gone).sum()) - target
         if surplus > 0:  # the start was above the curve
             gone[score.masked_fill(gone, torch.inf).argsort(stable=True)[:surplus]] = True
-        wanted = self._parents(score, gradient, gone, target - int((~gone).sum()), context.generator)
-        split = wanted & (gaussians.scales.amax(-1) > self.split_above * context.extent)
-        grow(trainable, wanted & ~split, split, gone, context.generator)
+        self._grow(trainable, score, gradient, gone, target, context)
+
+    def _grow(
+        self,
+        trainable: Trainable,
+        score: Tensor,
+        gradient: Tensor,
+        gone: Tensor,
+        target: int,
+        context: Refinement,
+    ) -> None:
+        """Drop ``gone`` and double parents until there are ``target``.
+
+        Once over is enough in a long fit. A short one has so few growths that the curve asks for more than
+        twice as many: children then are parents too, and split, as copies in one place would show nothing new.
+        """
+        again = False
+        while True:
+            longest = trainable.gaussians.detach().scales.amax(-1)
+            alive = int((~gone).sum())
+            wanted = self._parents(score, gradient, gone, target - alive, context.generator)
+            split = wanted & ((longest > self.split_above * context.extent) | again)
+            grow(trainable, wanted & ~split, split, gone, context.generator)
+            if target <= 2 * alive or alive == 0:
+                return
+            kept = ~(gone | split)
+            score, gradient = (
+                torch.cat([of[kept], of[wanted & ~split], of[split].repeat(2)]) for of in (score, gradient)
+            )
+            gone, again = torch.zeros(len(score), dtype=torch.bool), True
 
     def _parents(
         self, score: Tensor, gradient: Tensor, gone: Tensor, count: int, generator: torch.Generator

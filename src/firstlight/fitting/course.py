@@ -58,7 +58,7 @@ def fit_gaussians(
     Ctrl-C stops cleanly. ``pace`` says, on the way, how many steps there are. ``watch`` is shown the
     Gaussians about once a second.
     """
-    progress = progress or Silent()
+    progress, began = progress or Silent(), time.perf_counter()
     fit = Fit(capture, recipe, split.train, seed)
     found = load_checkpoint(folder / "checkpoints", fingerprint) if folder else None
     if found is None:
@@ -70,7 +70,8 @@ def fit_gaussians(
     if found is not None:
         progress.note(f"Going on from step {found.step:,} of {fit.recipe.steps:,}.")
     keeper = _Keeper(folder, fingerprint, checkpoint_seconds)
-    return _Course(fit, split.test, keeper, pace, progress, watch, found.seconds if found else 0.0).go()
+    before = found.seconds if found else 0.0
+    return _Course(fit, split.test, keeper, pace, progress, watch, before, began).go()
 
 
 class _Keeper:
@@ -99,12 +100,14 @@ class _Course:
         pace: Pace | None,
         progress: Progress,
         watch: Callable[[Gaussians, str], None] | None,
-        seconds: float,
+        before: float,  # seconds, of earlier starts
+        began: float,  # when this one did: the first Gaussians had to be placed
     ) -> None:
         self.fit, self.held_out, self.keeper, self.pace = fit, held_out, keeper, pace
         self.progress, self.watch = progress, watch
-        self.before, self.began = seconds, time.perf_counter()
-        self.first_step, self.shown = fit.done, self.began
+        self.before, self.began = before, began
+        self.first_step, self.stepped = fit.done, time.perf_counter()
+        self.shown = self.stepped
 
     @property
     def seconds(self) -> float:
@@ -163,7 +166,7 @@ class _Course:
             log.flush()
 
     def _words(self, outcome: Outcome) -> str:
-        rate = (self.fit.done - self.first_step) / max(time.perf_counter() - self.began, 1e-9)
+        rate = (self.fit.done - self.first_step) / max(time.perf_counter() - self.stepped, 1e-9)
         left = (self.fit.recipe.steps - self.fit.done) / rate
         return (
             f"loss {outcome.loss:.4f}  PSNR {outcome.psnr:.1f}  {len(self.fit.model):,} Gaussians  "

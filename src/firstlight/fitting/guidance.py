@@ -24,7 +24,7 @@ class StartGuidance:
     """
 
     weight: float = 0.6
-    until: float = 0.6
+    until: float = 0.4
     cameras: VirtualCameras = field(default_factory=VirtualCameras)
     sees_depth: ClassVar[bool] = False
 

@@ -28,6 +28,7 @@ class Rates:
 
     means: float = 1.6e-4
     means_final: float = 1.6e-6  # reached, exponentially, at the last step
+    means_late: float = 0.0  # of the steps: until then the means move as slowly as they will there
     quats: float = 1e-3
     log_scales: float = 5e-3
     logit_opacities: float = 5e-2
@@ -40,8 +41,9 @@ class Rates:
 
     def at(self, fraction: float, extent: float) -> dict[str, float]:
         """Rates of the model's parameters when ``fraction`` of the steps is done."""
+        late = max(fraction, self.means_late)
         return {
-            "means": extent * self.means * (self.means_final / self.means) ** fraction,
+            "means": extent * self.means * (self.means_final / self.means) ** late,
             "quats": self.quats,
             "log_scales": self.log_scales,
             "logit_opacities": self.logit_opacities,

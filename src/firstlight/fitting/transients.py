@@ -17,7 +17,7 @@ from firstlight.fitting.terms import View
 from firstlight.losses import photometric
 from firstlight.weights import lsuv_
 
-BINS, OLD = 1000, 0.95  # of residuals, which lie in [0, 1]; what a step leaves of the counts before it
+BINS, OLD = 1000, 0.95  # of residuals in [0, 1] (the authors: 10,000); left of earlier counts at a step
 WIDTH = 16  # of the hidden layer
 KEY = "transients."  # of what is kept from step to step
 

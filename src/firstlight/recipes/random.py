@@ -10,4 +10,5 @@ RECIPE = Recipe(
     paper="Does Gaussian Splatting need SFM Initialization? (Foroutan et al. 2024)",
     start=RandomBox(radius=3.0),
     density=Vanilla(),
+    partial="Colours are those that the photos have there, not drawn at random.",
 )

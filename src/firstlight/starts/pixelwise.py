@@ -74,6 +74,8 @@ def pixel_grids(capture: Capture, most: int, fewest_known: float = 0.01) -> list
         raise InputError(f"The photos ({capture.layout}) have no camera poses: none to start from.")
     pixels = sum(photo.width * photo.height for photo in capture.photos)
     stride = max(1, int(np.ceil((pixels / most) ** 0.5)))
+    while sum(len(_every(p.height, stride)) * len(_every(p.width, stride)) for p in capture.photos) > most:
+        stride += 1
     grids = [
         _of_photo(photo, i, capture.cameras.select([i]), stride, fewest_known)
         for i, photo in enumerate(capture.photos)
@@ -82,6 +84,11 @@ def pixel_grids(capture: Capture, most: int, fewest_known: float = 0.01) -> list
     if not found:
         raise InputError(f"No photo ({capture.layout}) has depth to start from. Choose a --geometry.")
     return found
+
+
+def _every(length: int, stride: int) -> range:
+    """The middle of each ``stride`` pixels."""
+    return range(stride // 2, length, stride)
 
 
 def filled(depth: np.ndarray) -> np.ndarray | None:
@@ -99,7 +106,7 @@ def _of_photo(photo: Photo, index: int, camera: Cameras, stride: int, fewest: fl
     depth = filled(known)
     assert depth is not None
     picture = photo.decode()
-    rows, columns = np.mgrid[stride // 2 : photo.height : stride, stride // 2 : photo.width : stride]
+    rows, columns = np.meshgrid(_every(photo.height, stride), _every(photo.width, stride), indexing="ij")
     kept = np.ones(rows.shape, bool) if picture.mask is None else picture.mask[rows, columns] >= 128
     return PixelGrid(
         index,
