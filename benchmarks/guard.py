@@ -4,14 +4,14 @@
     python benchmarks/guard.py --update        store the numbers of this machine instead
     python benchmarks/guard.py --yardstick PATH/yardstick.py    also blending over native code (needs g++)
 
-Every number is a ratio: the time of a piece of work over that of a ruler, which is plain torch on all
-threads (matrix products, exponentials, gathers) and takes turns with it. The ruler knows nothing of
-firstlight's code, so that what slows it (another program, a warmer computer, an older torch) does not count
-as firstlight's. With a yardstick (see ``rasterize.py``) blending is also held against that. The best of
-several turns counts.
+Every number is a ratio: the time of a piece of work over that of a ruler just before and after it, which is
+plain torch on all threads (matrix products, exponentials, gathers). The ruler knows nothing of firstlight's
+code, so that what slows it (another program, a warmer computer, an older torch) does not count as
+firstlight's. With a yardstick (see ``rasterize.py``) blending is also held against that.
 
-Machines are of one kind where processor and number of cores are called the same. Store numbers of a quiet
-machine only; what differs by less than the tolerance is not worth a word.
+Of several turns the lowest, the middle and the highest ratio are kept. A piece got slower where its lowest is
+now above the highest that is stored: turns of one run say how much of a difference is chance. Machines are
+of one kind where processor and number of cores are called the same.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple
 
 import torch
 from rasterize import beside_yardstick, blending, load_yardstick, whole
@@ -37,10 +38,8 @@ from firstlight.pipeline import machine, prepare, versions
 from firstlight.poses import Sift
 
 BASELINE = Path(__file__).with_name("baseline.json")
-# Of a ratio. On a busy shared computer the same code differed by 23 % within two minutes, so that nothing is
-# stored yet; on two quiet cores it should differ by less (not yet measured).
-TOLERANCE = 0.15
-TURNS = 3
+TOLERANCE = 0.05  # between the stored range and the new one: for what all turns of a run have in common
+TURNS = 7
 BLENDING = (50_000, 512, 384)  # Gaussians, width, height
 
 
@@ -91,35 +90,51 @@ def _stereo() -> Callable[[], float]:
     return lambda: milliseconds(lambda: find_geometry(capture), 1)
 
 
-def measure(turns: int, yardstick: Path | None) -> dict[str, float]:
-    """Ratios by the name of the piece."""
-    once, found = ruler(), dict[str, float]()
+class Ratio(NamedTuple):
+    """Of a piece to its ruler, over several turns."""
+
+    low: float
+    middle: float
+    high: float
+
+    @classmethod
+    def over(cls, turns: Sequence[float]) -> Ratio:
+        return cls(*(round(value, 5) for value in (min(turns), median(turns), max(turns))))
+
+
+def measure(turns: int, yardstick: Path | None) -> dict[str, Ratio]:
+    """By the name of the piece."""
+    once, found = ruler(), dict[str, Ratio]()
     for name, piece in pieces():
-        times, beside = [], [milliseconds(once, 1)]
+        piece()  # compiles or loads what it needs
+        ratios, before = [], milliseconds(once, 1)
         for _ in range(turns):
-            times.append(piece())
-            beside.append(milliseconds(once, 1))
-        found[name] = min(times) / min(beside)
-        print(f"{name:36} {min(times):9.2f} ms {found[name]:9.4f} × the ruler", flush=True)
+            took, after = piece(), milliseconds(once, 1)
+            ratios.append(2 * took / (before + after))
+            before = after
+        _note(found, name, ratios)
     if yardstick is not None:
-        work = workload_of(random_scene(*BLENDING), *BLENDING[1:])
-        numbers = beside_yardstick(work, load_yardstick(yardstick), 5, turns)
+        work, native = workload_of(random_scene(*BLENDING), *BLENDING[1:]), load_yardstick(yardstick)
+        rounds = [beside_yardstick(work, native, 5, 1) for _ in range(turns)]
         for way in ("forward", "backward"):
-            name = f"blending, {way}, by the yardstick"
-            found[name] = numbers[f"{way}_ratio"]
-            print(f"{name:36} {numbers[f'{way}_ms']:9.2f} ms {found[name]:9.4f} × native code", flush=True)
-    return {name: round(ratio, 5) for name, ratio in found.items()}
+            _note(found, f"blending, {way}, by the yardstick", [one[f"{way}_ratio"] for one in rounds])
+    return found
 
 
-def slower(before: dict[str, float], now: dict[str, float], tolerance: float) -> list[str]:
-    """What there is to say about each piece that got slower or quicker by more than the tolerance."""
+def _note(found: dict[str, Ratio], name: str, ratios: Sequence[float]) -> None:
+    found[name] = ratio = Ratio.over(ratios)
+    print(f"{name:36} {ratio.middle:9.4f} × ({ratio.low:.4f} … {ratio.high:.4f})", flush=True)
+
+
+def changes(before: Mapping[str, Ratio], now: Mapping[str, Ratio], tolerance: float) -> list[str]:
+    """What there is to say about each piece of which all turns were slower, or quicker, than any before."""
     words = []
     for name in sorted(before.keys() & now.keys()):
-        change = now[name] / before[name] - 1
-        if change > tolerance:
-            words.append(f"slower   {name}: {change:+.0%}")
-        elif 1 / (1 + change) - 1 > tolerance:
-            words.append(f"quicker  {name}: {change:+.0%} (store it with --update)")
+        change = f"{name}: {now[name].middle / before[name].middle - 1:+.0%}"
+        if now[name].low > before[name].high * (1 + tolerance):
+            words.append(f"slower   {change}")
+        elif now[name].high * (1 + tolerance) < before[name].low:
+            words.append(f"quicker  {change} (store it with --update)")
     return words
 
 
@@ -149,8 +164,9 @@ def main() -> int:
     if kind not in stored:
         print(f"Nothing is stored for {kind}: run it again with --update on a quiet machine.")
         return 0
-    words = slower(stored[kind]["ratios"], now, options.tolerance)
-    print("\n".join(words) or f"Nothing changed by more than {options.tolerance:.0%}.")
+    before = {name: Ratio(*ratio) for name, ratio in stored[kind]["ratios"].items()}
+    words = changes(before, now, options.tolerance)
+    print("\n".join(words) or "Nothing changed by more than turns of one run differ.")
     return int(any(line.startswith("slower") for line in words))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 import torch
 from PIL import Image
 
-from firstlight.cli import main
+from firstlight import pipeline
+from firstlight.cli import EXTRAS, _conclude, main
 from firstlight.scene import Gaussians
 
 
@@ -149,6 +151,19 @@ def test_listings(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor"]) == 0
     told = capsys.readouterr().out
     assert "torch" in told and "--geometry stereo" in told and "licence" in told
+    if any(pipeline.package_version(package) == "not installed" for package, _, _ in EXTRAS):
+        assert "firstlight[" in told, "brackets are no markup"
+
+
+def test_the_line_to_go_on_with_can_be_pasted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = pipeline.Run(tmp_path / "my [/a] run", {"status": "stopped", "summary": {"steps": 1234}})
+    monkeypatch.setattr(sys, "argv", ["some where/firstlight"])
+    photos = "photos [old]/of a trip, with a name that is long " + "x" * 99
+    assert _conclude(run, photos) == 1
+    line = capsys.readouterr().out.splitlines()[1]
+    assert shlex.split(line) == ["some where/firstlight", "fit", photos, "--out", str(run.folder), "--resume"]
 
 
 def test_help_does_not_import_torch() -> None:

@@ -9,6 +9,7 @@ import errno
 import gc
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from tyro.conf import Positional, arg
 
 from firstlight.errors import InputError
@@ -27,6 +29,14 @@ if TYPE_CHECKING:
     from firstlight.pipeline import Run
 
 app = tyro.extras.SubcommandApp()
+
+# Package, extra and what it is for; what --geometry and --repair need stands with them.
+EXTRAS = (
+    ("pillow-heif", "heic", "HEIC photos"),
+    ("torchvision", "lpips", "LPIPS, where its weights are at hand"),
+    ("gpytorch", "processes", "recipe gp-gs"),
+    ("kornia", "lightglue", "--matcher aliked and disk"),
+)
 
 # What the operating system says when the place, not firstlight, is at fault.
 _PLACE_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT}
@@ -78,7 +88,8 @@ def fit(
             that 'firstlight doctor' lists, or a folder that diffusers saved. Slow without a GPU.
         matcher: How the same points are found in several photos: by SIFT, by networks (XFeat; ALIKED or DISK
             with LightGlue), or by SIFT with ALIKED for photos that it cannot place.
-        resume: Go on with the run in --out that was stopped, with the settings it began with.
+        resume: Go on with the run in --out that was stopped, with the same PHOTOS and the settings it began
+            with.
         live: Watch the scene in the browser while it trains.
     """
     with _importing():
@@ -94,7 +105,7 @@ def fit(
     if resume:
         if out is None:
             raise InputError("--resume needs --out: the folder of the run to go on with.")
-        run = pipeline.resume(out, progress=progress, audience=viewer)
+        run = pipeline.resume(out, photos=photos, progress=progress, audience=viewer)
     else:
         run = pipeline.fit(
             photos,
@@ -143,18 +154,20 @@ def demo(out: Path | None = None, steps: int | None = None, view: bool | None = 
 @app.command(name="eval")
 def evaluate(
     run: Annotated[Positional[Path], arg(metavar="RUN")],
+    photos: str | None = None,
     json_file: Annotated[Path | None, arg(name="json")] = None,
 ) -> int:
     """Measure a finished run again from its scene and photos.
 
     Args:
         run: Run folder.
+        photos: Where the photos are now, if not where they were.
         json_file: Also write the numbers there.
     """
     from firstlight import pipeline
     from firstlight.files import atomic_write
 
-    measured = pipeline.evaluate(run, progress=Terminal())
+    measured = pipeline.evaluate(run, photos=photos, progress=Terminal())
     numbers = {"summary": measured.summary, "per_photo": measured.about["per_photo"]}
     if json_file is not None:
         with atomic_write(json_file) as temporary:
@@ -498,41 +511,42 @@ def doctor() -> int:
     from firstlight.repair import REPAIRERS
 
     table = Table(show_header=False, box=None)
-    for name, value in pipeline.machine().items():
-        table.add_row(name, str(value))
-    for name, value in pipeline.versions().items():
-        table.add_row(name, value)
-    for package, extra, purpose in (
-        ("pillow-heif", "heic", "HEIC photos"),
-        ("torchvision", "lpips", "LPIPS, where its weights are at hand"),
-    ):
+
+    def row(name: str, words: str) -> None:
+        table.add_row(name, Text(words))  # brackets are no markup
+
+    for name, value in {**pipeline.machine(), **pipeline.versions()}.items():
+        row(name, str(value))
+    for package, extra, purpose in EXTRAS:
         found = pipeline.package_version(package)
         missing = f"not installed: {purpose} (pip install 'firstlight[{extra}]')"
-        table.add_row(package, found if found != "not installed" else missing)
+        row(package, found if found != "not installed" else missing)
     for provider in PROVIDERS.values():
         missing = "" if provider.installed else f"; not installed: {provider.install}"
-        described = f"{provider.summary}; licence: {provider.licence}{missing}"
-        table.add_row(f"--geometry {provider.name}", described)
+        row(f"--geometry {provider.name}", f"{provider.summary}; licence: {provider.licence}{missing}")
     for repairer in REPAIRERS.values():
         missing = "" if repairer.installed else "; not installed: pip install 'firstlight[repair]'"
-        table.add_row(
-            f"--repair {repairer.name}", f"{repairer.summary}; licence: {repairer.licence}{missing}"
-        )
+        row(f"--repair {repairer.name}", f"{repairer.summary}; licence: {repairer.licence}{missing}")
     Console().print(table)
     return 0
 
 
 def _conclude(run: Run, photos: str) -> int:
-    say = Console(highlight=False).print
     if not run.complete:
-        say(f"Stopped at step {run.summary.get('steps'):,}. Nothing is lost. Go on with:")
-        say(f"  firstlight fit {photos} --out {run.folder} --resume")
+        print(f"Stopped at step {run.summary.get('steps'):,}. Nothing is lost. Go on with:")
+        print(f"  {_command('fit', photos, '--out', str(run.folder), '--resume')}")
         return 1
     _print_summary(run.summary)
-    say(f"scene   {run.folder / 'scene.ply'}")
-    say(f"report  {run.folder / 'report.html'}")
-    say(f"look    firstlight view {run.folder}")
+    print(f"scene   {run.folder / 'scene.ply'}")
+    print(f"report  {run.folder / 'report.html'}")
+    print(f"look    {_command('view', str(run.folder))}")
     return 0
+
+
+def _command(*words: str) -> str:
+    """A line for the shell that calls firstlight as it was called this time."""
+    program = sys.argv[0] if Path(sys.argv[0]).name == "firstlight" else "firstlight"
+    return shlex.join([program, *words])
 
 
 def _print_summary(summary: dict[str, object]) -> None:
@@ -599,5 +613,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 2
     except KeyboardInterrupt:
-        print("firstlight: stopped.", file=sys.stderr)
+        print("firstlight: stopped. A run that has begun goes on with --resume.", file=sys.stderr)
         return 1

@@ -183,9 +183,17 @@ def test_page_of_speed_means_over_seeds(tmp_path: Path) -> None:
 
 
 def test_guard_tells_what_got_slower_alone() -> None:
-    from guard import slower
+    from guard import Ratio, changes
 
-    before = {"same": 1.0, "slow": 1.0, "quick": 1.0, "gone": 1.0}
-    words = slower(before, {"same": 1.1, "slow": 1.3, "quick": 0.5, "new": 1.0}, tolerance=0.15)
+    before = dict.fromkeys(("same", "noisy", "slow", "quick", "gone"), Ratio(0.9, 1.0, 1.1))
+    now = {
+        "same": Ratio(0.9, 1.05, 1.2),
+        "noisy": Ratio(1.0, 1.6, 2.0),  # one turn was as quick as before
+        "slow": Ratio(1.2, 1.3, 1.4),
+        "quick": Ratio(0.4, 0.5, 0.6),
+        "new": Ratio(1.0, 1.0, 1.0),
+    }
+    words = changes(before, now, tolerance=0.05)
     assert [line.split(":")[0].split() for line in words] == [["quicker", "quick"], ["slower", "slow"]]
     assert "+30%" in words[1]
+    assert Ratio.over([3.0, 1.0, 2.0]) == Ratio(1.0, 2.0, 3.0)

@@ -47,12 +47,19 @@ def test_the_folder_explains_itself(run: pipeline.Run) -> None:
 
 
 def test_measuring_again_gives_the_same_numbers(run: pipeline.Run, tmp_path: Path) -> None:
-    before, timings = run.summary, run.about["timings"]
-    assert main(["eval", str(run.folder), "--json", str(tmp_path / "numbers.json")]) == 0
+    before, about = run.summary, dict(run.about)
+    # A recipe may have changed since: the run goes on saying what it was made with.
+    run.write(recipe={**about["recipe"], "steps": 7, "name": "gone"}, photos="not-here-any-more")
+    assert main(["eval", str(run.folder)]) == 2
+    told = ["eval", str(run.folder), "--photos", "demo", "--json", str(tmp_path / "numbers.json")]
+    assert main(told) == 0
     numbers = json.loads((tmp_path / "numbers.json").read_text())
     for metric in ("psnr", "ssim", "flip"):
         assert numbers["summary"][metric] == pytest.approx(before[metric], abs=1e-6)
-    assert pipeline.Run.open(run.folder).about["timings"] == timings
+    after = pipeline.Run.open(run.folder)
+    assert after.about["timings"] == about["timings"] and after.summary["seconds"] == before["seconds"]
+    assert after.about["recipe"] == {**about["recipe"], "steps": 7, "name": "gone"}
+    run.write(recipe=about["recipe"], photos=about["photos"])
 
 
 def test_views_that_no_photo_is_near() -> None:

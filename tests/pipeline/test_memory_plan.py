@@ -75,11 +75,13 @@ def test_every_recipe_can_be_planned(recipe) -> None:
 
 def test_too_little_memory_is_said_with_a_way_out() -> None:
     plan = MemoryPlan(cameras=300.0, geometry=100.0, fit=9000.0, numbers=50.0)
-    line, warning = told(plan, 4000.0, compiling=False)
+    line, warning, way_out = told(plan, 4000.0, compiling=False)
     assert "9.6 GB" in line and "4.0 GB are free" in line
-    assert "--max-gaussians" in warning
+    assert "Too little" in warning and "--max-gaussians" in way_out
+    cameras = told(replace(plan, cameras=9500.0), 4000.0, compiling=False)[-1]
+    assert "--quality" not in cameras, "cameras are found in photos of their own size"
     assert len(told(plan, 20_000.0, compiling=False)) == 1
-    assert len(told(plan, 10_000.0, compiling=True)) == 2
+    assert len(told(plan, 10_000.0, compiling=True)) == 3
     assert len(told(plan, None, compiling=False)) == 1, "nothing to compare with"
 
 

@@ -126,6 +126,8 @@ def test_ctrl_c_saves_and_resumes(unbroken: pipeline.Run, tmp_path: Path) -> Non
     stopped = pipeline.Run.open(folder)
     assert stopped.about["status"] == "stopped"
     assert len(stopped.scene) > 0  # what there is can be looked at
+    with pytest.raises(InputError, match="--resume"):
+        pipeline.evaluate(folder)  # which would call it complete
 
     run = resumed(folder)
 

@@ -67,7 +67,7 @@ def test_it_runs_every_kernel_of_a_run(tmp_path: Path) -> None:
         lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
         return {line for line in lines if line.startswith("firstlight.")}
 
-    steps, rest = (called(command[-1]) for command in warm_up.COMMANDS)
+    steps, rest = (called(warm_up.COMMANDS[part][-1]) for part in (warm_up.STEPS, warm_up.REST))
     assert any("_patchmatch_kernels" in name for name in rest - steps)
     assert any("_blend_kernels" in name for name in steps - rest)
     assert called(RUN) - (steps | rest) == set()
@@ -99,32 +99,40 @@ print(is_cold(place_tiles), is_cold(object()))
 def test_it_is_waited_for(started: Commands, tmp_path: Path) -> None:
     file = tmp_path / "done"
     sleep = python(f"import time; time.sleep(0.3); open({str(file)!r}, 'w')")
-    with warm_up.warming([python("pass"), sleep]) as kernels:
+    with warm_up.warming({"quick": python("pass"), "slow": sleep}) as kernels:
+        kernels.wait("quick")
         assert started[1].poll() is None
-        kernels.wait()
+        kernels.wait("slow")
     assert file.exists()
     assert [process.returncode for process in started] == [0, 0]
 
 
 @pytest.mark.parametrize("code", ["raise SystemExit(3)", "import os; os.abort()"])
 def test_its_death_harms_nobody(started: Commands, code: str) -> None:
-    with warm_up.warming([python(code)]) as kernels:
-        kernels.wait()
+    with warm_up.warming({"it": python(code)}) as kernels:
+        kernels.wait("it")
     assert started[0].returncode != 0
 
 
 def test_a_command_that_does_not_exist_harms_nobody(started: Commands) -> None:
-    with warm_up.warming([("no-such-command-anywhere",)]) as kernels:
-        kernels.wait()
+    with warm_up.warming({"it": ("no-such-command-anywhere",)}) as kernels:
+        kernels.wait("it")
     assert not started
 
 
 def test_it_is_not_waited_for_for_ever_nor_after_an_error(started: Commands) -> None:
     sleep = python("import time; time.sleep(600)")
     began = time.monotonic()
-    with warm_up.warming([sleep, sleep], patience=0.1) as kernels:
-        kernels.wait()
-    with pytest.raises(KeyboardInterrupt), warm_up.warming([sleep]):
+    with warm_up.warming({"one": sleep, "other": sleep}, patience=0.1) as kernels:
+        kernels.wait("one")
+        kernels.wait("other")
+    with pytest.raises(KeyboardInterrupt), warm_up.warming({"one": sleep}):
         raise KeyboardInterrupt
     assert time.monotonic() - began < 60
     assert all(process.poll() is not None for process in started)
+
+
+def test_modules_do_not_come_from_the_folder_that_the_user_is_in(tmp_path: Path) -> None:
+    (tmp_path / "random.py").write_text("raise SystemExit('a stranger')")
+    command = (*warm_up.COMMANDS[warm_up.REST][:-1], "import random")
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == 0

@@ -12,7 +12,7 @@ from firstlight.capture import load_demo
 from firstlight.errors import InputError
 from firstlight.fitting.recipe import FEW
 from firstlight.recipes import QUALITIES, RECIPES, STANDARD, at_quality, budget, get_recipe
-from firstlight.recipes.quality import FEW_PHOTOS, MANY_PHOTOS, Quality
+from firstlight.recipes.quality import TABLE, Quality
 
 
 def test_standard_is_the_recipe_itself() -> None:
@@ -31,19 +31,12 @@ def test_each_quality_takes_on_more_than_the_one_before(photos: int) -> None:
 @pytest.mark.parametrize("quality", QUALITIES)
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda r: r.name)
 def test_any_recipe_can_be_had_at_any_quality(recipe, quality: str) -> None:
-    for photos, table in ((3, FEW_PHOTOS), (FEW, FEW_PHOTOS), (FEW + 1, MANY_PHOTOS)):
+    for photos in (3, FEW, FEW + 1):
         worked, plain = at_quality(recipe, quality).for_photos(photos), recipe.for_photos(photos)
-        assert worked.steps == round(table[quality].steps * plain.steps)
+        assert worked.steps == round(TABLE[quality].steps * plain.steps)
         assert worked.scale_at(1.0) == 1.0, "the last steps must see the photos at full size"
         most = budget(plain)
-        assert budget(worked) == (None if most is None else round(table[quality].gaussians * most))
-
-
-def test_few_photos_go_by_their_own_table_whatever_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(FEW_PHOTOS, "draft", Quality(steps=0.1, max_size=99))
-    vanilla = at_quality(get_recipe("vanilla"), "draft")
-    assert vanilla.for_photos(3).max_size == 99 and vanilla.for_photos(3).steps == vanilla.steps / 4
-    assert vanilla.for_photos(FEW + 1) == vanilla
+        assert budget(worked) == (None if most is None else round(TABLE[quality].gaussians * most))
 
 
 def test_unknown_quality_lists_those_that_there_are(tmp_path: Path) -> None:
@@ -56,7 +49,7 @@ def test_a_run_keeps_its_quality_and_what_was_said_by_hand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = Quality(max_size=64, geometry_size=56, steps=0.01, gaussians=0.05)
-    monkeypatch.setitem(FEW_PHOTOS, "draft", small)
+    monkeypatch.setitem(TABLE, "draft", small)
     photos = load_demo(with_cameras=True).select([6, 8, 10, 12])
     run = pipeline.fit(photos, out=tmp_path / "run", quality="draft", max_gaussians=700, hold_out="none")
     few = get_recipe("default").for_photos(4)
@@ -71,6 +64,6 @@ def test_a_run_keeps_its_quality_and_what_was_said_by_hand(
     assert again.complete and again.about["recipe"] == recipe
 
     run.write(status="stopped")
-    monkeypatch.setitem(FEW_PHOTOS, "draft", replace(small, steps=0.02))
+    monkeypatch.setitem(TABLE, "draft", replace(small, steps=0.02))
     with pytest.raises(InputError, match="changed"):
         pipeline.resume(run.folder, photos=photos)

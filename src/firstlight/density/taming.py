@@ -107,8 +107,8 @@ class Taming:
     ) -> None:
         """Drop ``gone`` and double parents until there are ``target``.
 
-        Once over is enough in a long fit. A short one has so few growths that the curve asks for more than
-        twice as many: children then are parents too, and split, as copies in one place would show nothing new.
+        Once is enough in a long fit. A short one has so few growths that the curve asks for more than twice
+        as many: children are then parents too, and split, as copies in one place would show nothing new.
         """
         again = False
         while True:

@@ -117,16 +117,16 @@ def told(plan: MemoryPlan, usable: float | None, compiling: bool) -> list[str]:
         return [f"Memory: about {needed / 1000:.1f} GB{beside}"]
     lines = [f"Memory: about {needed / 1000:.1f} GB{beside}; {usable / 1000:.1f} GB are free"]
     if needed > usable:
-        way_out = f"{_WAYS_OUT[plan.largest]} needs less, and so does --quality draft."
-        lines.append(f"  Too little is free: the run may become slow, or the system may end it. {way_out}")
+        lines.append("  Too little is free: the run may become slow, or the system may end it.")
+        lines.append(f"  {_WAYS_OUT[plan.largest]}")
     return lines
 
 
 _WAYS_OUT = {
-    "cameras": "Finding cameras in smaller photos",
-    "geometry": "A smaller --max-size or --geometry none",
-    "fit": "A smaller --max-gaussians or --max-size",
-    "numbers": "A smaller --max-size",
+    "cameras": "To find cameras needs less where the photos are smaller: shrink the files.",
+    "geometry": "A smaller --max-size or --geometry none needs less, and so does --quality draft.",
+    "fit": "A smaller --max-gaussians or --max-size needs less, and so does --quality draft.",
+    "numbers": "A smaller --max-size needs less, and so does --quality draft.",
 }
 
 

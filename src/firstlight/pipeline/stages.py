@@ -41,7 +41,7 @@ from firstlight.geometry import (
 from firstlight.pipeline.machine import machine, versions
 from firstlight.pipeline.memory_plan import plan_memory, told, usable_memory_mb
 from firstlight.pipeline.run_folder import Run, claim_folder, new_folder
-from firstlight.pipeline.warm_up import is_cold, warming
+from firstlight.pipeline.warm_up import REST, STEPS, is_cold, warming
 from firstlight.poses import (
     PLACED_FILE,
     Placed,
@@ -174,6 +174,8 @@ def fit(
     else:
         folder = Path(out)
     claim_folder(folder)
+    progress = progress or Silent()
+    progress.note(f"Run folder: {folder}")
     run = Run(folder, {})
     run.write(
         status="running",
@@ -186,24 +188,29 @@ def fit(
         versions=versions(),
         timings={},
     )
+    stages = _Stages(run, options, parts, photos, progress, audience)
     try:
-        return _Stages(run, options, parts, photos, progress or Silent(), audience).go(checkpoint_seconds)
+        return stages.go(checkpoint_seconds)
     except InputError:
-        run.abandon()
+        if stages.worked:
+            progress.note(f"{folder}: keeps the cameras that were found, for --resume.")
+        else:
+            run.abandon()
         raise
 
 
 def resume(
     folder: str | Path,
     *,
-    photos: Capture | None = None,
+    photos: str | Path | Capture | None = None,
     recipe: Recipe | None = None,
     progress: Progress | None = None,
     audience: Audience | None = None,
 ) -> Run:
     """Go on with a run that was stopped, with the options it began with.
 
-    photos, recipe: needed where the run was given objects instead of a path and a name.
+    photos: where the same photos are now, by default where they were; needed where the run was given a
+    ``Capture``. recipe: needed where it was given one that has no name in ``firstlight.recipes``.
     """
     run = Run.open(folder)
     progress = progress or Silent()
@@ -220,19 +227,47 @@ def resume(
     return _Stages(run, options, parts, photos or str(run.about["photos"]), progress, audience).go()
 
 
-def evaluate(folder: str | Path, *, progress: Progress | None = None) -> Run:
-    """Measure a finished run again from its ``scene.ply`` and photos, and write its report anew."""
+def evaluate(
+    folder: str | Path, *, photos: str | Path | Capture | None = None, progress: Progress | None = None
+) -> Run:
+    """Measure a finished run again from its ``scene.ply`` and photos, and write its report anew.
+
+    What it says about how the scene was made stays. photos: where they are now, by default where they were.
+    InputError when the run is not finished.
+    """
     run = Run.open(folder)
-    options, before = stored_options(run), run.about.get("timings", {})
+    if not run.complete:
+        raise InputError(f"{run.folder}: is not finished. Go on with 'firstlight fit PHOTOS --resume' first.")
     stages = _Stages(
-        run, options, _parts(options.recipe, options), str(run.about["photos"]), progress or Silent(), None
+        run,
+        stored_options(run),
+        _measured_with(run),
+        photos or str(run.about["photos"]),
+        progress or Silent(),
+        None,
+        again=True,
     )
     source = stages.load()
     capture, split = stages.prepare(stages.place(source), source)
-    stages.settle(len(split.train))
     stages.measure(run.scene, capture, split)
-    run.write(timings=before)  # those of the run itself
     return run
+
+
+def _measured_with(run: Run) -> Recipe:
+    """A recipe that measures as that of ``run`` did, whatever has become of it since."""
+    then = run.about.get("recipe", {})
+    try:
+        return replace(
+            get_recipe("default"),
+            few=None,
+            max_size=int(then["max_size"]),
+            antialiased=bool(then["antialiased"]),
+            cameras=CameraRefinement() if then["cameras"] else None,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{run.folder}: its run.json is not of this version of firstlight ({error})."
+        ) from error
 
 
 def prepare(capture: Capture, max_size: int) -> Capture:
@@ -297,9 +332,12 @@ class _Stages:
         photos: str | Path | Capture,
         progress: Progress,
         audience: Audience | None,
+        again: bool = False,  # it is complete, and only to be measured: what it took is known
     ) -> None:
         self.run, self.options, self.recipe = run, options, recipe
         self.photos, self.progress, self.audience = photos, progress, audience
+        self.again = again
+        self.worked = False  # on something that would be a pity to lose
 
     def go(self, checkpoint_seconds: float = 60.0) -> Run:
         with warming() as kernels:
@@ -307,12 +345,12 @@ class _Stages:
             self.plan_memory(source)
             placed = self.place(source)
             capture, split = self.prepare(placed, source)
+            self.settle(len(split.train))
             with self.timed("compile"):
-                kernels.wait()
-        self.settle(len(split.train))
-        if self.recipe.cameras is not None and any(photo.group for photo in capture.photos):
-            raise InputError("Cameras of panoramas cannot be refined. Run without --refine-cameras.")
-        capture = self.densify(capture, split)
+                kernels.wait(REST)
+            capture = self.densify(capture, split)
+            with self.timed("compile"):
+                kernels.wait(STEPS)
         if self.audience is not None:
             self.audience.show_capture(capture)
         pace = self.pace(split)
@@ -377,11 +415,16 @@ class _Stages:
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Seconds of a stage into ``run.json``, added up over stops."""
+        if self.again:
+            yield
+            return
         began = time.perf_counter()
-        yield
-        timings = dict(self.run.about.get("timings", {}))
-        timings[stage] = round(timings.get(stage, 0.0) + time.perf_counter() - began, 2)
-        self.run.write(timings=timings)
+        try:
+            yield
+        finally:
+            timings = dict(self.run.about.get("timings", {}))
+            timings[stage] = round(timings.get(stage, 0.0) + time.perf_counter() - began, 2)
+            self.run.write(timings=timings)
 
     def load(self) -> Capture:
         if isinstance(self.photos, Capture):
@@ -396,9 +439,15 @@ class _Stages:
         return capture
 
     def plan_memory(self, source: Capture) -> None:
-        """Say what the run will need before it begins, and what to do where there is too little."""
+        """Say what the run will need before it begins, and what to do where there is too little.
+
+        InputError where photos and recipe do not go together.
+        """
         train = self.split(source).train
-        plan = plan_memory(source.photos, train, self.recipe.for_photos(len(train)), source.posed)
+        recipe = self.recipe.for_photos(len(train))
+        if recipe.cameras is not None and any(photo.panorama for photo in source.photos):
+            raise InputError("Cameras of panoramas cannot be refined. Run without --refine-cameras.")
+        plan = plan_memory(source.photos, train, recipe, source.posed)
         for line in told(plan, usable_memory_mb(), compiling=is_cold()):
             self.progress.note(line)
         self.run.write(memory_planned_mb={"total": round(plan.total, 1), **asdict(plan)})
@@ -410,6 +459,7 @@ class _Stages:
         with self.timed("poses"):
             placed = given(capture) if capture.posed else self.found(capture)
             save_placed(self.run.folder, placed)
+            self.worked = not capture.posed
         return placed
 
     def found(self, capture: Capture) -> Placed:
@@ -565,7 +615,7 @@ class _Stages:
             **evaluation.means,
             "measured_on": whose,
             "psnr_unaligned_cameras": None if unaligned is None else unaligned.means["psnr"],
-            "seconds": round(sum(self.run.about["timings"].values()), 2),
+            "seconds": before["seconds"] if self.again else round(sum(self.run.about["timings"].values()), 2),
             "fit_seconds": before.get("fit_seconds"),
             "steps": before.get("steps", self.recipe.steps),
             "gaussians": len(gaussians),

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,8 +29,12 @@ from firstlight.scene import Cameras, Capture, Photo
 from firstlight.scene.capture import Picture
 from firstlight.starts import RandomBox
 
-PARTS = ("compile_steps", "compile_rest")  # functions below, each half of a minute's work or more
-COMMANDS = tuple((sys.executable, "-c", f"from firstlight.pipeline.warm_up import {p}; {p}()") for p in PARTS)
+STEPS, REST = "compile_steps", "compile_rest"  # functions below, each half of a minute's work or more
+# -P: modules come from where firstlight's do, not from the folder that the user happens to be in.
+COMMANDS = {
+    part: (sys.executable, "-P", "-c", f"from firstlight.pipeline.warm_up import {part}; {part}()")
+    for part in (STEPS, REST)
+}
 LAST = (_agreement_kernels.covered, _adam_kernel.update, _projection_kernels.project_backward)
 PATIENCE = 180.0  # seconds; a process that needs longer than this is not of use
 
@@ -52,34 +55,34 @@ def is_cold(*kernels: Any) -> bool:
 class Kernels:
     """What is being compiled."""
 
-    processes: list[subprocess.Popen[bytes]]  # none: nothing is
+    processes: dict[str, subprocess.Popen[bytes]]  # by part; none: nothing is
     patience: float  # seconds
 
-    def wait(self) -> None:
-        """Until it is done: the others are ahead with work that this one would have to do as well."""
-        end = time.monotonic() + self.patience
-        for process in self.processes:
+    def wait(self, part: str) -> None:
+        """Until ``part`` is done: it is ahead with work that this process would have to do as well."""
+        if part in self.processes:
             with suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, end - time.monotonic()))
+                self.processes[part].wait(self.patience)
 
 
 @contextmanager
-def warming(commands: Sequence[Sequence[str]] = COMMANDS, patience: float = PATIENCE) -> Iterator[Kernels]:
+def warming(
+    commands: Mapping[str, Sequence[str]] = COMMANDS, patience: float = PATIENCE
+) -> Iterator[Kernels]:
     """Compile beside what is done inside, if anything has yet to be compiled; it ends with what is inside.
 
     Should one of the processes die or hang, its kernels are compiled where they are first called, as always.
     """
-    processes = []
-    for command in commands if is_cold() else ():
+    processes = {}
+    for part, command in commands.items() if is_cold() else ():
         with suppress(OSError):
-            process = subprocess.Popen(
+            processes[part] = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )
-            processes.append(process)
     try:
         yield Kernels(processes, patience)
     finally:
-        for process in processes:
+        for process in processes.values():
             process.kill()
             process.wait()
 

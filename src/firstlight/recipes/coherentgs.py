@@ -18,6 +18,6 @@ RECIPE = Recipe(
     sh_degree=1,
     sh_every=0.5,
     partial="What no photo saw is not painted in. Depth is stereo's, which needs no aligning between photos, "
-    "not monocular. No loss on VGG features, no supersampling, no bilateral filter of depth. Decoders reach less "
-    "far and learn faster than the authors', and rates are those of a short fit.",
+    "not monocular. No loss on VGG features, no supersampling, no bilateral filter of depth. Decoders reach "
+    "less far and learn faster than the authors', and rates are those of a short fit.",
 )

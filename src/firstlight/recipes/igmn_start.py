@@ -10,5 +10,5 @@ RECIPE = Recipe(
     paper="A Fast Incremental Gaussian Mixture Model (Pinto and Engel 2015)",
     start=IgmnStart(),
     density=Vanilla(),
-    partial="The paper's pruning of old, light components is off: a point that stands alone is part of the scene.",
+    partial="Old, light components are not pruned: a point that stands alone is part of the scene.",
 )

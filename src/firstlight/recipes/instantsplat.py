@@ -15,6 +15,6 @@ RECIPE = Recipe(
     steps=1000,
     rates=Rates(quats=1e-2, log_scales=5e-2, sh=2.5e-2, sh_rest=1.25e-3),
     sh_degree=0,  # the paper's next degree would come after its 1,000 steps
-    partial="Depth is firstlight's stereo, not pretrained MASt3R's; uncertain points do not move faster. Cameras "
-    "move faster than the paper's, after the first twentieth of the steps, and are drawn back a little.",
+    partial="Depth is firstlight's stereo, not pretrained MASt3R's; uncertain points do not move faster. "
+    "Cameras move faster than the paper's, from a twentieth of the steps on, and are drawn back a little.",
 )

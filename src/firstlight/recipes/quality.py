@@ -1,4 +1,4 @@
-"""How much a run takes on: ``firstlight fit --quality``. All that it changes is in the two tables here."""
+"""How much a run takes on: ``firstlight fit --quality``. All that it changes is in the table here."""
 
 from __future__ import annotations
 
@@ -31,42 +31,27 @@ class Quality:
         return replace(recipe, steps=max(1, round(self.steps * recipe.steps)), **changed)
 
 
-# "standard" is a recipe as it stands: tune the recipe itself. The other numbers are not yet measured; three
-# photos of 1008 pixels are meant to take 15 seconds on two cores (draft), 40 (standard), four minutes (high).
-FEW_PHOTOS: dict[str, Quality] = {  # up to fitting.recipe.FEW that train
+# "standard" is a recipe as it stands: tune the recipe itself. Three photos of 1008 pixels are meant to take
+# 15 seconds on two cores (draft), 40 (standard), four minutes (high); what they do take: docs/speed.md.
+TABLE: dict[str, Quality] = {
     "draft": Quality(
         max_size=400, geometry_size=400, steps=0.4, gaussians=0.5, pictures=((0.0, 0.5), (0.5, 1.0))
     ),
     STANDARD: Quality(),
     "high": Quality(max_size=1008, geometry_size=720, steps=3.0, gaussians=3.0),
 }
-MANY_PHOTOS: dict[str, Quality] = {
-    "draft": Quality(
-        max_size=400, geometry_size=400, steps=0.4, gaussians=0.5, pictures=((0.0, 0.5), (0.5, 1.0))
-    ),
-    STANDARD: Quality(),
-    "high": Quality(max_size=1008, geometry_size=720, steps=3.0, gaussians=3.0),
-}
-QUALITIES = tuple(MANY_PHOTOS)
+QUALITIES = tuple(TABLE)
 
 
 def at_quality(recipe: Recipe, quality: str) -> Recipe:
-    """``recipe`` for many photos and, in its ``few``, for few, worked out to ``quality``.
+    """``recipe``, and what it has for few photos and for still fewer, worked out to ``quality``.
 
     InputError when no quality is called that.
     """
-    if quality not in QUALITIES:
+    if quality not in TABLE:
         raise InputError(f"No quality is called '{quality}'. There are: {', '.join(QUALITIES)}.")
-    many, few = MANY_PHOTOS[quality], FEW_PHOTOS[quality]
-    if many == few and recipe.few is None:
-        return many.of(recipe)
-    return replace(many.of(recipe), few=_throughout(few, recipe.few or recipe))
-
-
-def _throughout(quality: Quality, recipe: Recipe) -> Recipe:
-    """``recipe`` and what it has for still fewer photos."""
-    fewer = None if recipe.few is None else _throughout(quality, recipe.few)
-    return replace(quality.of(recipe), few=fewer)
+    fewer = None if recipe.few is None else at_quality(recipe.few, quality)
+    return replace(TABLE[quality].of(recipe), few=fewer)
 
 
 def budget(recipe: Recipe) -> int | None:

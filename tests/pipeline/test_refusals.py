@@ -1,0 +1,64 @@
+"""What a run that cannot go on leaves behind: a disk that fills up, photos that a recipe refuses."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firstlight import pipeline
+from firstlight.capture import load_demo
+from firstlight.errors import InputError
+from firstlight.fitting import checkpoint
+from firstlight.pipeline import stages
+from firstlight.poses import PLACED_FILE, given
+
+
+def test_a_full_disk_stops_the_run_and_keeps_what_was_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saves = 0
+    real: Any = getattr(checkpoint, "save_file")  # noqa: B009 (not for others to import)
+
+    def save_file(tensors: Any, path: Any, about: Any) -> None:
+        nonlocal saves
+        saves += 1
+        if saves > 2:
+            Path(path).write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(tensors, path, about)
+
+    monkeypatch.setattr(checkpoint, "save_file", save_file)
+    folder = tmp_path / "run"
+    capture = load_demo(with_cameras=True)
+    with pytest.raises(InputError, match="No space left"):
+        pipeline.fit(capture, "vanilla", out=folder, steps=60, max_size=96, checkpoint_seconds=0.0)
+    saved = sorted(path.name for path in (folder / "checkpoints").iterdir())
+    assert saved == ["step-00000001.safetensors", "step-00000002.safetensors"], "no half-written file is left"
+
+    monkeypatch.setattr(checkpoint, "save_file", real)
+    assert pipeline.resume(folder, photos=capture).complete
+
+
+def test_cameras_that_were_found_outlive_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They may have taken minutes. Those that came with the photos cost nothing: the folder is free again."""
+    with_cameras = load_demo(with_cameras=True)
+    monkeypatch.setattr(stages._Stages, "found", lambda self, capture: given(with_cameras))
+    for photos, kept in ((load_demo(), True), (with_cameras, False)):
+        folder = tmp_path / str(kept)
+        with pytest.raises(InputError, match="mask"):
+            pipeline.fit(photos, "sgpose", out=folder, max_size=64)
+        assert (folder / PLACED_FILE).exists() == (folder / "run.json").exists() == kept
+    with pytest.raises(InputError, match="mask"):
+        pipeline.resume(tmp_path / "True", photos=load_demo())
+
+
+def test_panoramas_with_moving_cameras_are_refused_at_once(tmp_path: Path) -> None:
+    capture = load_demo()
+    capture = replace(capture, photos=[replace(photo, panorama=True) for photo in capture.photos])
+    with pytest.raises(InputError, match="refine-cameras"):
+        pipeline.fit(capture, "instantsplat", out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
