@@ -15,6 +15,9 @@ file to repeat it. Without SET only the page is written.
 - Longer: measured at the standard quality with four times as many steps. Both for each of --seeds.
 - Cold (--cold N): timed at the standard quality, each run with an empty NUMBA_CACHE_DIR.
 - Many (--many SET …): all photos of a set, timed and measured in one run, every 8th photo held out.
+
+What a recipe is may have changed since a JSON file was written: delete those of an older version.
+The status is 1 when a process failed.
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ from typing import Any
 from comparisons import machine_line, table
 
 from firstlight.capture import load
+from firstlight.errors import InputError
 from firstlight.files import atomic_write
 from firstlight.pipeline import Run
 from firstlight.recipes import QUALITIES, STANDARD
@@ -121,8 +125,11 @@ def measure(job: Job, folder: Path, extra: Sequence[str]) -> Row | None:
     elif job.kind != "many":
         asked += ["--views", str(VIEWS), "--poses", "train"]
     if job.kind == "longer":
-        before = folder / Job(job.photos, "measured", job.quality, seed=job.seed).name
-        asked += ["--steps", str(LONGER * Run.open(before).summary["steps"])]
+        before = folder / f"{Job(job.photos, 'measured', job.quality, seed=job.seed).name}.json"
+        if not before.exists():
+            print(f"{job.name}: there is no {before.stem} to be longer than", flush=True)
+            return None
+        asked += ["--steps", str(LONGER * json.loads(before.read_text())["steps"])]
     environment = dict(os.environ)
     with tempfile.TemporaryDirectory() as empty:
         if job.kind == "cold":
@@ -160,6 +167,8 @@ def three_of(photos: Path, folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name in names:
+        if (folder / Path(name).name).exists():
+            raise InputError(f"{photos}: two of its photos are called {Path(name).name}. Rename one.")
         shutil.copy(photos / name, folder / Path(name).name)
     return folder
 
@@ -184,6 +193,14 @@ def psnr_of(fits: Sequence[Row]) -> str:
     return f"{mean(values):.2f}{range_}"
 
 
+def _seconds(fits: Sequence[Row]) -> tuple[str, str, str, str]:
+    """How often it was timed, the median, the range, and the most memory."""
+    if not fits:
+        return "–", "–", "–", "–"
+    walls, peak = [fit["wall"] for fit in fits], max(fit["peak_mb"] for fit in fits)
+    return str(len(fits)), f"{median(walls):.1f}", f"{min(walls):.1f} … {max(walls):.1f}", str(peak)
+
+
 class Page:
     """All rows as ``docs/speed.md``."""
 
@@ -206,9 +223,10 @@ class Page:
             "",
             "Written by `benchmarks/speed.py`, whose first lines say how everything is measured; not edited",
             "by hand. Seconds are those of the whole process `firstlight fit`, from its start to its end:",
-            "imports, cameras, geometry, scene, numbers and report.",
+            "imports, cameras, geometry, scene, numbers and report. Cameras are found in photos as they are;",
+            "the scene is fitted to, and compared with, photos shrunk to 640 pixels (draft 400, high 1008).",
             "",
-            machine_line(self.rows[-1]),
+            *dict.fromkeys(map(machine_line, self.rows)),
             *(["", self.note] if self.note else []),
             *(["", f"Also given: `{'`, `'.join(extra)}`."] if extra else []),
             *self._three(),
@@ -228,15 +246,13 @@ class Page:
         for name in self.sets:
             for quality in self.qualities:
                 fits = self.some("timed", quality, name)
-                if not fits:
+                alike = fits or self.some("measured", quality, name)
+                if not alike:
                     continue
-                walls = [fit["wall"] for fit in fits]
                 rows.append(
                     (
-                        name, quality, str(len(fits)), f"{median(walls):.1f}",
-                        f"{min(walls):.1f} … {max(walls):.1f}", f"{max(fit['peak_mb'] for fit in fits)}",
-                        f"{fits[-1]['steps']:,}", f"{fits[-1]['gaussians']:,}",
-                        *self._quality("measured", quality, name, fits),
+                        name, quality, *_seconds(fits), f"{alike[-1]['steps']:,}",
+                        f"{alike[-1]['gaussians']:,}", *self._quality("measured", quality, name, fits),
                     )
                 )  # fmt: skip
             rows += [
@@ -263,7 +279,8 @@ class Page:
         if not measured:
             return "–", "–", "–"
         same = {fit["scene"] for fit in fits} <= {one["scene"] for one in measured}
-        return psnr_of(measured), str(measured[-1]["held_out"]), "yes" if same else "no"
+        said = ("yes" if same else "no") if fits else "–"
+        return psnr_of(measured), str(measured[-1]["held_out"]), said
 
     def _cost(self) -> list[str]:
         """What the number of steps of the standard quality costs."""
@@ -334,7 +351,7 @@ class Page:
         return ["", "## Many photos, cameras unknown", "", told, "", *table(head, rows, words=2)]
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -350,14 +367,14 @@ def main() -> None:
     parser.add_argument("--extra", nargs=argparse.REMAINDER, default=[], help="more for 'firstlight fit'")
     options = parser.parse_args()
     options.runs.mkdir(parents=True, exist_ok=True)
-    for job in jobs(options):
-        run(job, options.runs, options.extra)
+    done = [run(job, options.runs, options.extra) is not None for job in jobs(options)]
     files = sorted(options.runs.glob("*.json"), key=lambda path: path.stat().st_mtime)
     rows = [json.loads(path.read_text()) for path in files]
     if rows:
         Page(rows, options.note).write(options.page)
         print(options.page)
+    return 0 if all(done) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
