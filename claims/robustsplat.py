@@ -1,8 +1,9 @@
 """RobustSplat: Decoupling Densification and Dynamics for Transient-Free 3DGS (Fu et al. 2025).
 
 The demo's photos, 96 pixels, 600 steps. Pieces of real photos (the set `kitchen`; of the pictures of
-`objects/` where it is not here) are pasted over 15 % of four in ten of those that train; those held out
-stay clean. Seeds also decide what is pasted. Features are histograms of colours and edges, weaker than
+`objects/` where it is not here) are pasted over 20 % of seven in ten of those that train; those held out
+stay clean. (Over 15 % of four in ten, they cost plain 3DGS no more than 0.6 dB: little to win back.) Seeds
+also decide what is pasted. Features are histograms of colours and edges, weaker than
 the paper's DINOv2. Arms: plain 3DGS, late growth alone, the mask alone, both, plain 3DGS under the true
 mask, and plain 3DGS and both on clean photos. The paper's data sets are not used, so its own figures are
 not measured.
@@ -31,6 +32,7 @@ from firstlight.scene import Capture, Photo, Picture
 
 EFFORT = Effort(size=96, steps=600, sets=("demo",))
 MOST = 8000  # Gaussians
+SHARE, AREA = 0.7, 0.2  # of the photos that are pasted into, and of such a photo
 Pixels = npt.NDArray[np.uint8]
 Masks = list[npt.NDArray[np.bool_]]
 
@@ -51,7 +53,7 @@ def claim(effort: Effort = EFFORT) -> Iterator[Row]:
         return {"demo": [a[0] - b[0] for a, b in zip(found[better], found[worse], strict=True)]}
 
     yield expect(
-        "with pasted distractors both parts end at least 1.5 dB above plain 3DGS", over("both", "plain"), 1.5
+        "with pasted distractors both parts end at least 2 dB above plain 3DGS", over("both", "plain"), 2.0
     )
     for part in ("late growth", "mask"):
         yield expect(f"{part} alone gains at least 0.5 dB", over(part, "plain"), 0.5)
@@ -92,9 +94,9 @@ def arms(clean: Capture, dirty: Capture, where: Masks, steps: int) -> dict[str, 
 
 
 def pasted(bench: Bench, seed: int) -> tuple[Capture, Masks]:
-    """With pieces of other photos in four of ten that train, and where in each photo."""
+    """With pieces of other photos in some that train, and where in each photo."""
     clean, train = bench.capture, bench.split.train
-    changed, where = with_distractors(clean.select(train), sources(), seed=seed)
+    changed, where = with_distractors(clean.select(train), sources(), share=SHARE, area=AREA, seed=seed)
     photos = list(clean.photos)
     everywhere = [np.zeros((photo.height, photo.width), bool) for photo in photos]
     for place, index in enumerate(train):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import cv2
 import numpy as np
@@ -16,6 +18,7 @@ from firstlight.errors import InputError
 from firstlight.evaluate import with_distractors
 from firstlight.fitting import Fit, Photometric, Recipe, WithoutTransients
 from firstlight.fitting._descriptors import Histograms, get_descriptor
+from firstlight.fitting.terms import View
 from firstlight.fitting.transients import MaskNetwork, _bounds
 from firstlight.pipeline import prepare
 from firstlight.recipes import get_recipe
@@ -84,6 +87,25 @@ def test_bounds_are_the_quantiles_of_differences_of_this_step_and_those_before()
     assert (upper >= lower).all()
     lower, _ = _bounds(ramp / 2, lasting)
     assert 0.6 < lower.mean() < 1, "larger differences were seen before"
+
+
+def test_a_network_that_was_sure_can_change_its_mind() -> None:
+    """At first photo and rendering agree; later what is red in the photo is no longer rendered."""
+    term, plain = WithoutTransients(features="histograms", fine=0.0), (255 * pattern(0)).byte()
+    photo = plain.clone()
+    photo[:, :16, 1:] = 0
+    seen = term.inputs(get_descriptor("histograms"), photo)
+    lasting: dict[str, Tensor] = {}
+    for rendered in (photo, plain):
+        view = SimpleNamespace(photo=photo, rendered=rendered.float() / 255, fraction=0.5, lasting=lasting)
+        for _ in range(200):
+            network = MaskNetwork.of(lasting, seen, torch.Generator().manual_seed(0))
+            term._teach(network, get_descriptor("histograms"), seen, cast(View, view))
+            network.keep(lasting)
+        static = network(seen).detach()
+        columns = static.shape[1] // 4
+        assert static[:, columns + 2 :].mean() > 0.9
+        assert (static[:, :columns].mean() > 0.9) == (rendered is photo)
 
 
 def test_the_network_goes_on_from_what_was_kept() -> None:

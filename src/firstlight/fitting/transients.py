@@ -19,6 +19,7 @@ from firstlight.weights import lsuv_
 
 BINS, OLD = 1000, 0.95  # of residuals in [0, 1] (the authors: 10,000); left of earlier counts at a step
 WIDTH = 16  # of the hidden layer
+SURE = 8.0  # logits are drawn back to that: a sigmoid at its end would learn no more
 KEY = "transients."  # of what is kept from step to step
 
 
@@ -97,14 +98,16 @@ class WithoutTransients:
             residual = avg_pool2d(residual[None, None], 4, ceil_mode=True)[0, 0]
         lower, upper = _bounds(residual, view.lasting)
         with torch.enable_grad():
-            static = network(seen)
+            logits = network.logits(seen)
+            static = logits.sigmoid()
             said = (_resized(static, grid) - target).abs().mean()
             wide = _resized(static, residual.shape)
             outside = ((wide - upper).clamp(min=0) + (lower - wide).clamp(min=0)).mean()
-            # A hinge: in a short fit a sigmoid that was driven to 1 would not come back.
+            # A hinge: the paper's 1 - static would drive all of it to 1.
             early = math.exp(-15 * (view.fraction - self.start / 2))
             nothing_yet = 2 * (0.5 - static).clamp(min=0).mean() * early
-            network.step(0.5 * said + 0.5 * outside + nothing_yet, self.rate)
+            too_sure = (logits.abs() - SURE).clamp(min=0).mean()
+            network.step(0.5 * said + 0.5 * outside + nothing_yet + too_sure, self.rate)
 
 
 class MaskNetwork:
@@ -130,10 +133,14 @@ class MaskNetwork:
                 network.last.weight.mul_(0.1)
         return network
 
+    def logits(self, seen: Tensor) -> Tensor:
+        """[h, w] of ``seen`` [h, w, D]."""
+        logits: Tensor = self.layers(seen).squeeze(-1)
+        return logits
+
     def __call__(self, seen: Tensor) -> Tensor:
-        """[h, w] in (0, 1) of ``seen`` [h, w, D]."""
-        static: Tensor = self.layers(seen).sigmoid().squeeze(-1)
-        return static
+        """How static [h, w] in (0, 1)."""
+        return self.logits(seen).sigmoid()
 
     def step(self, loss: Tensor, rate: float) -> None:
         self.layers.zero_grad()
