@@ -296,7 +296,8 @@ Written by `benchmarks/default_recipe.py` from `firstlight compare`'s runs; not 
 fitted as it is and with one setting changed, on the same photos, cameras, held-out photos and seeds. Worth is
 held-out PSNR of the default minus that of the change: above 0 the default's setting is the better one. Mean,
 then the least and the greatest over all pairs of one set and one seed; where that range holds 0, nothing is
-shown. Seconds are what the default takes longer. Changes are the default's value → what was tried."""
+shown. Seconds are what the default takes longer to make the scene: dense geometry, start and fit. Changes are
+the default's value → what was tried."""
 
 
 def write_page(comparisons: Sequence[Comparison], page: Path, note: str) -> None:

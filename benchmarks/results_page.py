@@ -39,9 +39,9 @@ ABOUT = """# Results
 Written by `benchmarks/results.py` from what `firstlight compare` measured; not edited by hand. In one column
 all recipes had the same photos, cameras, held-out photos and seeds. Numbers are over every 8th photo by name,
 held out of training and compared without any colour correction; ± is half the range over seeds. Seconds are
-wall time of all that a recipe does (dense geometry among it) and of measuring, with the kernels compiled and
-the cameras known before. A recipe that has no number for some set has its means in brackets: they are over
-fewer sets and not to be compared. Bold is the best of a column.
+wall time of making the scene: preparing photos, dense geometry, the start and the fit. Cameras are known
+before; compiling kernels and measuring are not counted. A recipe that has no number for some set has its
+means in brackets: they are over fewer sets and not to be compared. Bold is the best of a column.
 
 Recipes of papers keep their papers' learning rates, made for 30,000 steps; the default's were chosen for fits
 as short as these, on some of these sets. What stands here is what each gives in minutes on a processor, not

@@ -67,6 +67,10 @@ def test_a_comparison_runs_grows_and_goes_on(photos: Path, tmp_path: Path) -> No
     assert "failed" in first.page.read_text()
 
     run = out / "trials" / "vanilla-3-0" / "run.json"
+    timings = json.loads(run.read_text())["timings"]
+    assert vanilla.numbers["seconds"].mean == pytest.approx(
+        sum(timings[stage] for stage in ("poses", "prepare", "fit")), abs=0.01
+    )
     stamp, split = run.stat().st_mtime_ns, json.loads(run.read_text())["split"]
     assert len(split["train"]) == 3 and len(split["test"]) == 2
     other = replace(VANILLA, name="other", start=RandomBox(200))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from firstlight.comparison import Comparison, Plan, Row, Spread, Trial
+from firstlight.comparison._results import making_seconds
 from firstlight.comparison._trial import _set_aside_changed
 from firstlight.errors import InputError
 from firstlight.recipes import get_recipe
@@ -71,6 +72,28 @@ def test_a_comparison_is_read_as_it_was_saved(tmp_path: Path) -> None:
     (tmp_path / "x" / "compare.json").write_text('{"rows": 3}')
     with pytest.raises(InputError, match=r"compare\.json"):
         Comparison.open(tmp_path / "x")
+
+
+def test_numbers_are_those_of_the_runs_where_these_are_there(tmp_path: Path) -> None:
+    made(tmp_path, "x", {"vanilla": (20.0, 21.0), "mcmc": (19.0, 19.0)})
+    for trial in ("vanilla-3-0", "vanilla-3-1", "mcmc-3-0"):  # mcmc's second is still on its way
+        path = tmp_path / "trials" / trial / "run.json"
+        timings = {
+            "prepare": 1.0,
+            "compile": 50.0,
+            "geometry": 4.0,
+            "fit": 8.0,
+            "evaluate": 30.0,
+            "report": 2.0,
+        }
+        summary = {"psnr": 22.0, "seconds": 95.0, "gaussians": 7}
+        about = json.loads(path.read_text()) | {"status": "complete", "timings": timings, "summary": summary}
+        path.write_text(json.dumps(about))
+    vanilla, mcmc = Comparison.open(tmp_path).rows
+    assert vanilla.numbers["psnr"].values == (22.0, 22.0) and vanilla.numbers["gaussians"].mean == 7
+    assert vanilla.numbers["seconds"].mean == 13.0, "neither compiling nor measuring makes the scene"
+    assert mcmc.numbers["psnr"].mean == 19.0 and mcmc.numbers["seconds"].mean == 10.0
+    assert making_seconds({"timings": {"load": 1.0}}) is None
 
 
 def test_a_trial_of_other_settings_is_set_aside(tmp_path: Path) -> None:

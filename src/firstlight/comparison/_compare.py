@@ -11,7 +11,7 @@ from pathlib import Path
 from firstlight.capture import load
 from firstlight.comparison._page import write_page
 from firstlight.comparison._plan import PLAN_FILE, Plan, Trial
-from firstlight.comparison._results import Comparison, make_row
+from firstlight.comparison._results import Comparison, make_row, making_seconds
 from firstlight.comparison._trial import Failure, run_trial
 from firstlight.errors import InputError
 from firstlight.fitting import Recipe
@@ -50,7 +50,9 @@ def compare(
     ``steps`` of each fit or ``minutes`` of each run, otherwise each recipe's own steps. The folder ``out``
     gets ``compare.json``, ``compare.html`` and each fit's run folder below ``trials/``. With the same ``out``
     a comparison goes on where it stopped, and grows by recipes, views and seeds that are new. A recipe that
-    fails is a line of the table that says why.
+    fails is a line of the table that says why. Seconds are those of making the scene: preparing photos, dense
+    geometry, the start and the fit; not of the cameras, which are known before, nor of compiling kernels, of
+    measuring and of the report.
 
     matcher: what finds the same points in photos, a name in ``firstlight.poses.MATCHERS``.
 
@@ -136,5 +138,5 @@ def _words(trial: Trial, outcome: Run | Failure) -> str:
     what = f"{trial.recipe}, {trial.views or 'all'} views, seed {trial.seed}"
     if isinstance(outcome, Failure):
         return f"{what}: failed: {outcome.reason}"
-    said = outcome.summary
-    return f"{what}: {said['psnr']:.2f} dB, {said['gaussians']:,} Gaussians, {said['seconds']:.0f} s"
+    said, seconds = outcome.summary, making_seconds(outcome.about) or 0.0
+    return f"{what}: {said['psnr']:.2f} dB, {said['gaussians']:,} Gaussians, {seconds:.0f} s"

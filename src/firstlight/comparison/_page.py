@@ -79,7 +79,8 @@ def _header(comparison: Comparison) -> Html:
         f"{words.plural(len(plan.recipes), 'recipe')}, {words.plural(len(plan.seeds), 'seed')}, {budget}. "
         f"All share the photos (at most {plan.max_size} pixels), their cameras (found once with every photo, "
         f"in {words.duration(comparison.pose_seconds)}) and the photos held out, which the numbers are from. "
-        "Behind ± is half the range over seeds."
+        "Seconds are those of making the scene: preparing photos, dense geometry, the start and the fit, but "
+        "not compiling kernels and measuring. Behind ± is half the range over seeds."
     )
     return element(
         "header",

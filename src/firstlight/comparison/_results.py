@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from firstlight.comparison._plan import Plan, Trial, plan_of
-from firstlight.comparison._trial import Failure
+from firstlight.comparison._trial import Failure, finished_run
 from firstlight.errors import InputError
 from firstlight.files.atomic import atomic_write
 from firstlight.pipeline import Run
 
 RESULTS_FILE = "compare.json"
 METRICS = ("psnr", "ssim", "flip", "lpips", "seconds", "steps", "gaussians", "megabytes", "peak_memory_mb")
+# Stages of run.json's timings that make a scene. Not among them: waiting for the compiler, which is once on a
+# computer, measuring, in which cameras may be aligned, and the report.
+MAKING = ("load", "poses", "prepare", "geometry", "fit")
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,15 @@ class Comparison:
 
     @staticmethod
     def open(folder: str | Path) -> Comparison:
-        """Read ``compare.json``, which may still be growing. InputError when it cannot be read."""
+        """Read ``compare.json``, which may still be growing. InputError when it cannot be read.
+
+        Numbers are those of the runs, where these are there: ``compare.json`` may be of a version that took
+        others from them.
+        """
         path = Path(folder) / RESULTS_FILE
         try:
             stored = json.loads(path.read_text())
-            rows = [_row(row) for row in stored["rows"]]
+            rows = [_anew(_row(row), path.parent) for row in stored["rows"]]
             return Comparison(path.parent, plan_of(stored["plan"]), rows, float(stored["pose_seconds"]))
         except FileNotFoundError as error:
             raise InputError(f"{folder}: holds no comparison (it has no {RESULTS_FILE}).") from error
@@ -121,6 +128,13 @@ def _row(stored: dict[str, Any]) -> Row:
     return Row(stored["recipe"], stored["views"], trials, numbers, tuple(stored["failures"]))
 
 
+def _anew(row: Row, folder: Path) -> Row:
+    """With the numbers of its runs; as it is where one of them is missing."""
+    runs = [finished_run(folder / "trials" / trial.folder) for trial in row.trials]
+    there = [run for run in runs if run is not None]
+    return replace(row, numbers=_spreads(there)) if there and len(there) == len(runs) else row
+
+
 Column = tuple[str, str, int]  # key, title, digits
 
 # Of tables for people.
@@ -142,20 +156,38 @@ def known_columns(rows: list[Row]) -> list[Column]:
 
 
 def numbers_of(run: Run) -> dict[str, float]:
-    """The METRICS of one finished trial; what it did not measure is absent."""
-    summary = dict(run.summary)
-    summary["megabytes"] = (run.folder / "scene.ply").stat().st_size / 1e6
-    return {name: float(summary[name]) for name in METRICS if isinstance(summary.get(name), int | float)}
+    """The METRICS of one finished trial; what it did not measure is absent.
+
+    Seconds are those of making the scene (``making_seconds``), not the summary's, which are of all that the
+    run did.
+    """
+    known = dict(run.summary) | {"seconds": making_seconds(run.about)}
+    scene = run.folder / "scene.ply"
+    known["megabytes"] = scene.stat().st_size / 1e6 if scene.exists() else None
+    return {name: float(known[name]) for name in METRICS if isinstance(known.get(name), int | float)}
+
+
+def making_seconds(about: Mapping[str, Any]) -> float | None:
+    """Wall time of making the scene, of what ``run.json`` says; None where it does not."""
+    timings = about.get("timings")
+    if not isinstance(timings, dict) or "fit" not in timings:
+        return None
+    return round(sum(float(timings.get(stage, 0.0)) for stage in MAKING), 2)
+
+
+def _spreads(runs: Sequence[Run]) -> dict[str, Spread]:
+    """By METRICS, of what all of the runs measured."""
+    measured = [numbers_of(run) for run in runs]
+    return {
+        metric: Spread.over([numbers[metric] for numbers in measured])
+        for metric in METRICS
+        if measured and all(metric in numbers for numbers in measured)
+    }
 
 
 def make_row(recipe: str, views: int | None, outcomes: dict[Trial, Run | Failure]) -> Row:
     """Summary of the trials of one recipe with one number of views."""
     mine = {t: o for t, o in outcomes.items() if t.recipe == recipe and t.views == views}
-    runs = {trial: numbers_of(outcome) for trial, outcome in mine.items() if isinstance(outcome, Run)}
-    numbers: dict[str, Spread] = {}
-    for metric in METRICS:
-        values = [measured[metric] for measured in runs.values() if metric in measured]
-        if values and len(values) == len(runs):
-            numbers[metric] = Spread.over(values)
+    runs = {trial: outcome for trial, outcome in mine.items() if isinstance(outcome, Run)}
     failures = tuple(outcome.reason for outcome in mine.values() if isinstance(outcome, Failure))
-    return Row(recipe, views, tuple(runs), numbers, failures)
+    return Row(recipe, views, tuple(runs), _spreads(list(runs.values())), failures)

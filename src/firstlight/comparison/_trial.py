@@ -15,6 +15,7 @@ from firstlight.comparison._plan import Plan, Trial
 from firstlight.errors import InputError
 from firstlight.fitting import Recipe, fit_gaussians
 from firstlight.pipeline import Run, fit, new_folder, prepare, resume
+from firstlight.pipeline.warm_up import warming
 from firstlight.poses import load_placed
 from firstlight.starts import RandomBox
 
@@ -32,7 +33,7 @@ def run_trial(plan: Plan, trial: Trial, recipe: Recipe, folder: Path) -> Run | F
     One that was made with other settings of the recipe is set aside, beside where it was.
     """
     _set_aside_changed(folder / "trials" / trial.folder, recipe, plan)
-    done = _finished(folder / "trials" / trial.folder)
+    done = finished_run(folder / "trials" / trial.folder)
     if done is not None:
         return done
     context = multiprocessing.get_context("spawn")  # fork would copy torch's threads in mid-air
@@ -45,10 +46,11 @@ def run_trial(plan: Plan, trial: Trial, recipe: Recipe, folder: Path) -> Run | F
             return Failure("its process was ended from outside (out of memory?)")
         except Exception as error:  # a recipe's bug must not end the comparison of the others
             return Failure(f"{type(error).__name__}: {error}")
-    return _finished(folder / "trials" / trial.folder) or Failure("it was stopped on the way")
+    return finished_run(folder / "trials" / trial.folder) or Failure("it was stopped on the way")
 
 
-def _finished(folder: Path) -> Run | None:
+def finished_run(folder: Path) -> Run | None:
+    """The run in ``folder``, if there is one and it came to its end."""
     if not (folder / "run.json").exists():
         return None
     run = Run.open(folder)
@@ -87,7 +89,9 @@ def _work(plan: Plan, trial: Trial, recipe: Recipe, folder: Path) -> None:
     small = prepare(capture, plan.max_size)
     split = small.split(plan.hold_out, trial.views)
     fitted = recipe.for_photos(len(split.train))
-    # Compiles or loads the kernels: no recipe is to pay for that. Plain Gaussians anywhere need no geometry.
+    # Compiles and loads the kernels: no recipe is to pay for that. Plain Gaussians anywhere need no geometry.
+    with warming() as kernels:
+        kernels.wait()
     plain = replace(fitted, start=RandomBox(500), representation=None, steps=2)
     fit_gaussians(small, plain, split, seed=trial.seed)
     fit(
