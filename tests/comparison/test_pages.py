@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from firstlight.comparison import Comparison, Plan, Row, Spread, Trial
+from firstlight.comparison._page import _line, _pictures, _Shown
 from firstlight.comparison._results import making_seconds
 from firstlight.comparison._trial import _set_aside_changed
 from firstlight.errors import InputError
+from firstlight.evaluate.report.folder import read_run_folder
 from firstlight.recipes import get_recipe
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -94,6 +96,33 @@ def test_numbers_are_those_of_the_runs_where_these_are_there(tmp_path: Path) -> 
     assert vanilla.numbers["seconds"].mean == 13.0, "neither compiling nor measuring makes the scene"
     assert mcmc.numbers["psnr"].mean == 19.0 and mcmc.numbers["seconds"].mean == 10.0
     assert making_seconds({"timings": {"load": 1.0}}) is None
+
+
+def test_curves_begin_when_making_the_scene_does(tmp_path: Path) -> None:
+    timings = {"geometry": 5.0, "compile": 60.0, "fit": 12.0, "evaluate": 9.0}
+    summary = {"psnr": 21.0, "fit_seconds": 11.0, "gaussians": 30}
+    (tmp_path / "run.json").write_text(json.dumps({"timings": timings, "summary": summary}))
+    log = [{"step": 1, "seconds": 2.0, "gaussians": 50}, {"step": 2, "seconds": 4.0, "gaussians": 40}]
+    log[1]["test_psnr"] = 18.0
+    log.append({"step": 3, "seconds": 8.0, "gaussians": 20, "test_psnr": 19.0})
+    (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, log)))
+    shown = _Shown(Row("vanilla", 3, (Trial("vanilla", 3, 0),)), "red", [tmp_path])
+    seconds, gaussians = (
+        _line(shown, [read_run_folder(tmp_path)], axis) for axis in ("seconds", "gaussians")
+    )
+    assert seconds.tracks == [[(10.0, 18.0), (14.0, 19.0)]] and seconds.ends == [(17.0, 21.0)]
+    assert gaussians.tracks == [[(40.0, 18.0), (20.0, 19.0)]] and gaussians.ends == [(30.0, 21.0)]
+
+
+def test_the_page_says_how_many_photos_it_leaves_out(tmp_path: Path) -> None:
+    def told(count: int) -> str:
+        photos = [{"name": f"{i}.png", "psnr": 20.0, "files": {}} for i in range(count)]
+        (tmp_path / "run.json").write_text(json.dumps({"options": {}, "per_photo": photos}))
+        shown = _Shown(Row("vanilla", 3, (Trial("vanilla", 3, 0),)), "red", [tmp_path])
+        return str(_pictures([shown], "3"))
+
+    assert "The first 8 of 9 held-out photos." in told(9)
+    assert "held-out photos" not in told(8)
 
 
 def test_a_trial_of_other_settings_is_set_aside(tmp_path: Path) -> None:

@@ -15,27 +15,21 @@ class Line:
 
     recipe: str
     color: str
-    tracks: list[Series]  # on the way
+    tracks: list[Series]  # on the way, in the order of steps
     ends: Series  # of each seed
 
 
-def chart(title: str, label: str, lines: list[Line], connect: bool) -> Html | None:
-    """Tracks as thin lines with their mean end as a dot and a bar over seeds; None where there is no end.
-
-    With ``connect`` False only the ends are drawn.
-    """
+def chart(title: str, label: str, lines: list[Line]) -> Html | None:
+    """Tracks as thin lines with their mean end as a dot and a bar over seeds; None where there is no end."""
     kept = [line for line in lines if line.ends]
     if not kept:
         return None
-    spots = [spot for line in kept for spot in line.ends]
-    if connect:
-        spots += [spot for line in kept for track in line.tracks for spot in track]
-    frame = _around(spots)
+    frame = _around([spot for line in kept for part in (*line.tracks, line.ends) for spot in part])
     drawing = element(
         "svg",
         element("title", title),
         frame.axes(label),
-        *(_drawn(line, frame, connect) for line in kept),
+        *(_drawn(line, frame) for line in kept),
         view_box=f"0 0 {WIDTH} {HEIGHT}",
         role="img",
     )
@@ -50,8 +44,8 @@ def _around(spots: Series) -> Frame:
     return Frame(0.0, right, low if math.isfinite(low) else 0.0, max(ys) + pad)
 
 
-def _drawn(line: Line, frame: Frame, connect: bool) -> Html:
-    tracks = [sorted(track) for track in line.tracks if connect and len(track) > 1]
+def _drawn(line: Line, frame: Frame) -> Html:
+    tracks = [track for track in line.tracks if len(track) > 1]
     end = _mean(line.ends)
     x, low, mean, high = frame.x(end.x), frame.y(end.low), frame.y(end.mean), frame.y(end.high)
     return element(

@@ -9,9 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from firstlight.comparison._curves import Line, chart
-from firstlight.comparison._results import COLUMNS, Column, Comparison, Row, known_columns
+from firstlight.comparison._results import (
+    COLUMNS,
+    Column,
+    Comparison,
+    Row,
+    known_columns,
+    making_seconds,
+)
 from firstlight.evaluate.report import words
-from firstlight.evaluate.report.folder import number, read_run_folder, table, tables, text
+from firstlight.evaluate.report.folder import RunFolder, number, read_run_folder, table, tables, text
 from firstlight.evaluate.report.markup import Html, element, join
 from firstlight.evaluate.report.page import document, resource
 from firstlight.evaluate.report.pictures import PictureError, embed
@@ -142,34 +149,48 @@ def _best(rows: list[Row]) -> dict[str, str]:
 
 def _curves(shown: list[_Shown]) -> Html:
     """Held-out PSNR on the way, against seconds and against Gaussians."""
-    lines: dict[str, list[Line]] = {"seconds": [], "gaussians": []}
-    for item in shown:
-        logs = [read_run_folder(run).metrics for run in item.runs]
-        ends = [table(read_run_folder(run).run.get("summary")) for run in item.runs]
-        for axis, kept in lines.items():
-            tracks = [
-                [(x, y) for line in log if (x := number(line.get(axis))) is not None
-                 and (y := number(line.get("test_psnr"))) is not None]
-                for log in logs
-            ]  # fmt: skip
-            final = [
-                (x, y) for end in ends
-                if (x := number(end.get("fit_seconds" if axis == "seconds" else axis))) is not None
-                and (y := number(end.get("psnr"))) is not None
-            ]  # fmt: skip
-            kept.append(Line(item.row.recipe, item.color, tracks, final))
-    return element(
+    read = [(item, [read_run_folder(run) for run in item.runs]) for item in shown]
+    seconds, gaussians = (
+        [_line(item, folders, axis) for item, folders in read] for axis in ("seconds", "gaussians")
+    )
+    drawn = element(
         "div",
-        chart("Held-out PSNR against seconds of fitting", "seconds", lines["seconds"], connect=True),
-        chart("Held-out PSNR against Gaussians at the end", "Gaussians", lines["gaussians"], connect=False),
+        chart("Held-out PSNR against seconds of making the scene", "seconds", seconds),
+        chart("Held-out PSNR against Gaussians", "Gaussians", gaussians),
         class_="charts",
     )
+    said = (
+        "Lines are of each seed on the way, from the first fifth of its steps on; a dot is the mean of their "
+        "ends. Where a recipe moves cameras, held-out ones are aligned to the scene for the dot alone."
+    )
+    return element("div", drawn, element("p", said, class_="fine"))
+
+
+def _line(item: _Shown, folders: list[RunFolder], axis: str) -> Line:
+    """One recipe against 'seconds' or 'gaussians', seed by seed."""
+    tracks, ends = [], []
+    for folder in folders:
+        summary = table(folder.run.get("summary"))
+        made, fitted = making_seconds(folder.run), number(summary.get("fit_seconds"))
+        if axis == "gaussians":
+            before, last = 0.0, number(summary.get(axis))
+        else:  # the fit's own clock begins when there is something to fit
+            before, last = (made or 0.0) - (fitted or 0.0), made
+        tracks.append(
+            [(before + x, y) for line in folder.metrics if (x := number(line.get(axis))) is not None
+             and (y := number(line.get("test_psnr"))) is not None]
+        )  # fmt: skip
+        psnr = number(summary.get("psnr"))
+        if last is not None and psnr is not None:
+            ends.append((last, psnr))
+    return Line(item.row.recipe, item.color, tracks, ends)
 
 
 def _pictures(shown: list[_Shown], key: str) -> Html | None:
     """A grid of tiles for each held-out photo; the script shows one photo at a time and zooms all tiles."""
     scored = {item.row.recipe: _scores(item) for item in shown}
-    names = list(dict.fromkeys(name for scores in scored.values() for name in scores))[:MOST_PHOTOS]
+    every = list(dict.fromkeys(name for scores in scored.values() for name in scores))
+    names = every[:MOST_PHOTOS]
     if not names:
         return None
     choice = element(
@@ -193,8 +214,10 @@ def _pictures(shown: list[_Shown], key: str) -> Html | None:
         class_="pairs",
     )
     grids = [_grid(shown, scored, name, place) for place, name in enumerate(names)]
-    hint = element("p", "Wheel or pinch to zoom, drag to move: all pictures follow. Double click to reset.",
-                   class_="fine")  # fmt: skip
+    said = "Wheel or pinch to zoom, drag to move: all pictures follow. Double click to reset."
+    if len(every) > len(names):
+        said = f"The first {len(names)} of {len(every)} held-out photos. {said}"
+    hint = element("p", said, class_="fine")
     return element("div", element("div", choice, kinds, class_="bar"), hint, *grids, class_="side-by-side")
 
 
