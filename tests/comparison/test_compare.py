@@ -13,10 +13,11 @@ import pytest
 import torch
 
 from firstlight.capture import load_demo
-from firstlight.comparison import Plan, Trial, compare
+from firstlight.comparison import Plan, Trial, _compare, compare
 from firstlight.comparison._results import Spread, make_row
 from firstlight.comparison._trial import Failure
 from firstlight.errors import InputError
+from firstlight.fitting import Recipe
 from firstlight.recipes import get_recipe
 from firstlight.scene import Capture, Gaussians
 from firstlight.starts import RandomBox
@@ -93,6 +94,22 @@ def test_a_budget_of_minutes_becomes_steps(photos: Path, tmp_path: Path) -> None
     recipe = replace(VANILLA, steps=100)
     found = compare(photos, [recipe], minutes=0.1, max_size=64, out=tmp_path / "out")
     assert found.rows[0].numbers["steps"].mean > 0
+
+
+def test_a_stopped_comparison_has_a_page_of_the_rounds_it_finished(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(plan: Plan, trial: Trial, recipe: Recipe, folder: Path) -> Failure:
+        if trial.views == 4:
+            raise KeyboardInterrupt
+        return Failure(f"a bug in {trial.recipe}")
+
+    monkeypatch.setattr(_compare, "run_trial", run)
+    with pytest.raises(KeyboardInterrupt):
+        compare(photos, [VANILLA, BROKEN], views=(3, 4), out=tmp_path / "out", **BUDGET)
+    page = (tmp_path / "out" / "compare.html").read_text()
+    assert "failed: a bug in vanilla" in page and "failed: a bug in broken" in page
+    assert "not run yet" in page
 
 
 def test_plans_that_do_not_fit_are_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from firstlight.capture import load
 from firstlight.comparison._page import write_page
 from firstlight.comparison._plan import PLAN_FILE, Plan, Trial
 from firstlight.comparison._results import Comparison, make_row, making_seconds
-from firstlight.comparison._trial import Failure, run_trial
+from firstlight.comparison._trial import Failure, finished_trial, run_trial
 from firstlight.errors import InputError
 from firstlight.fitting import Recipe
 from firstlight.pipeline import Run, new_folder
@@ -119,18 +119,24 @@ def _run(
     folder: Path, plan: Plan, parts: dict[str, Recipe], pose_seconds: float, progress: Progress
 ) -> Comparison:
     outcomes: dict[Trial, Run | Failure] = {}
-    trials = list(plan.trials())
+    rounds = list(plan.rounds())
     comparison = Comparison(folder, plan, [], pose_seconds)
-    with progress.stage("comparing", len(trials)) as stage:
-        for trial in trials:
-            stage.say(f"{trial.recipe}, {trial.views or 'all'} views, seed {trial.seed}")
-            outcomes[trial] = run_trial(plan, trial, parts[trial.recipe], folder)
-            progress.note(_words(trial, outcomes[trial]))
-            rows = [make_row(name, views, outcomes) for views in plan.views for name in plan.recipes]
-            comparison = Comparison(folder, plan, rows, pose_seconds)
-            comparison.save()  # a comparison that is stopped keeps the table so far
-            stage.advance()
-    write_page(comparison, parts)
+    with progress.stage("comparing", sum(map(len, rounds))) as stage:
+        for trials in rounds:
+            news = trials is rounds[-1]
+            for trial in trials:
+                stage.say(f"{trial.recipe}, {trial.views or 'all'} views, seed {trial.seed}")
+                recipe = parts[trial.recipe]
+                finished = finished_trial(plan, trial, recipe, folder)
+                news = news or finished is None
+                outcomes[trial] = finished or run_trial(plan, trial, recipe, folder)
+                progress.note(_words(trial, outcomes[trial]))
+                rows = [make_row(name, views, outcomes) for views in plan.views for name in plan.recipes]
+                comparison = Comparison(folder, plan, rows, pose_seconds)
+                comparison.save()  # a comparison that is stopped keeps the table so far …
+                stage.advance()
+            if news:  # … and the page, which is longer in the making, of the rounds that it had finished
+                write_page(comparison, parts)
     return comparison
 
 

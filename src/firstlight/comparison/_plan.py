@@ -58,12 +58,11 @@ class Plan:
             if other != name:
                 raise InputError(f"The recipes '{other}' and '{name}' would share a folder: rename one.")
 
-    def trials(self) -> Iterator[Trial]:
-        """Seed by seed, then by views, so that a comparison that is stopped has compared something."""
+    def rounds(self) -> Iterator[list[Trial]]:
+        """All recipes, seed by seed and by views: a comparison that is stopped has compared something."""
         for seed in self.seeds:
             for views in self.views:
-                for recipe in self.recipes:
-                    yield Trial(recipe, views, seed)
+                yield [Trial(recipe, views, seed) for recipe in self.recipes]
 
     def joined(self, folder: Path) -> Plan:
         """This plan and the one that ``folder`` already follows, if it does: recipes, views and seeds add up.

@@ -27,15 +27,17 @@ class Failure:
     reason: str
 
 
-def run_trial(plan: Plan, trial: Trial, recipe: Recipe, folder: Path) -> Run | Failure:
-    """Run ``trial`` of the comparison in ``folder``, or go on with it; a finished one is only read.
+def finished_trial(plan: Plan, trial: Trial, recipe: Recipe, folder: Path) -> Run | None:
+    """What ``trial`` of the comparison in ``folder`` came to, if it is finished.
 
     One that was made with other settings of the recipe is set aside, beside where it was.
     """
     _set_aside_changed(folder / "trials" / trial.folder, recipe, plan)
-    done = finished_run(folder / "trials" / trial.folder)
-    if done is not None:
-        return done
+    return finished_run(folder / "trials" / trial.folder)
+
+
+def run_trial(plan: Plan, trial: Trial, recipe: Recipe, folder: Path) -> Run | Failure:
+    """Run ``trial`` of the comparison in ``folder``, or go on with it."""
     context = multiprocessing.get_context("spawn")  # fork would copy torch's threads in mid-air
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         try:
