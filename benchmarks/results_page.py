@@ -116,15 +116,16 @@ class _Table:
 
     def __init__(self, comparisons: Sequence[Comparison], views: int | None) -> None:
         self.rows: dict[tuple[str, str], Row] = {}  # by recipe and set
-        self.reasons: dict[str, list[str]] = {}  # why something failed → the sets where it did
+        self.reasons: dict[str, list[str]] = {}  # why something has no number → the sets where it has none
         for comparison in comparisons:
             name = set_name(comparison.plan.photos)
             for row in comparison.rows:
-                if row.views == views and (row.numbers or row.failures):
+                if row.views == views and (row.numbers or row.failures or row.skipped):
                     self.rows[row.recipe, name] = row
-                    for reason in row.failures:
-                        words = without_paths(reason, comparison.plan.photos, comparison.folder)
-                        self.reasons.setdefault(f"{row.recipe} failed: {words}", []).append(name)
+                    for what, reasons in (("failed", row.failures), ("skipped", row.skipped)):
+                        for reason in reasons:
+                            words = without_paths(reason, comparison.plan.photos, comparison.folder)
+                            self.reasons.setdefault(f"{row.recipe} {what}: {words}", []).append(name)
         self.sets = list(dict.fromkeys(name for _, name in self.rows))
         self.means = {name: self._mean(name) for name in dict.fromkeys(recipe for recipe, _ in self.rows)}
 
@@ -164,7 +165,7 @@ class _Table:
         if row is None:
             return "–"
         if not row.numbers:
-            return "failed"
+            return row.state
         lost = f" ({len(row.failures)} failed)" if row.failures else ""
         return row.words("psnr", 2) + lost
 

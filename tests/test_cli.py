@@ -66,6 +66,15 @@ def test_photos_of_different_scenes(photos: Path, out: Path, capsys: pytest.Capt
     assert "overlap" in refused(capsys, "fit", str(photos), "--out", str(out))
 
 
+def test_photos_without_masks_are_refused_before_cameras_are_found(
+    photos: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in range(2):
+        noise(seed).save(photos / f"{seed}.png")
+    message = refused(capsys, "fit", str(photos), "--out", str(out), "--recipe", "sgpose")
+    assert "0.png: has no mask" in message and not out.exists()
+
+
 def test_unusable_files_are_named(photos: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     noise(0).save(photos / "cut.jpg")
     (photos / "cut.jpg").write_bytes((photos / "cut.jpg").read_bytes()[:2000])

@@ -191,7 +191,9 @@ def compare(
 ) -> int:
     """Fit several recipes to the same photos and put them into one table.
 
-    With the same --out it goes on where it was stopped, and grows by recipes, views and seeds.
+    With the same --out it goes on where it was stopped, and grows by recipes, views and seeds. A recipe that
+    needs what these photos have not, such as masks, is skipped: a line that says so. Where one fails, the
+    status is 1.
 
     Args:
         photos: As for 'firstlight fit'.
@@ -223,7 +225,8 @@ def compare(
     )
     Console().print(found.table())
     print(f"page  {found.page}")
-    return 0 if all(row.numbers for row in found.rows) else 1
+    failed = any(row.failures for row in found.rows)
+    return 0 if any(row.numbers for row in found.rows) and not failed else 1
 
 
 @app.command
@@ -434,6 +437,7 @@ def recipes() -> int:
     for recipe in RECIPES.values():
         now = status(recipe)
         needs = ", ".join(now.needs) + (f" (weights: {now.licence})" if now.licence else "")
+        needs += "photos with masks" if now.masks else ""
         told = f"{recipe.summary} {recipe.paper}" if recipe.paper else recipe.summary
         table.add_row(recipe.name, told, ", ".join(now.stages) or "–", needs or "–", now.works)
         table.add_section()

@@ -13,11 +13,13 @@ import pytest
 import torch
 
 from firstlight.capture import load_demo
-from firstlight.comparison import Plan, Trial, _compare, compare
+from firstlight.cli import main
+from firstlight.comparison import Comparison, Plan, Trial, _compare, compare
 from firstlight.comparison._results import Spread, make_row
 from firstlight.comparison._trial import Failure
 from firstlight.errors import InputError
 from firstlight.fitting import Recipe
+from firstlight.pipeline import Run
 from firstlight.recipes import get_recipe
 from firstlight.scene import Capture, Gaussians
 from firstlight.starts import RandomBox
@@ -94,6 +96,31 @@ def test_a_budget_of_minutes_becomes_steps(photos: Path, tmp_path: Path) -> None
     recipe = replace(VANILLA, steps=100)
     found = compare(photos, [recipe], minutes=0.1, max_size=64, out=tmp_path / "out")
     assert found.rows[0].numbers["steps"].mean > 0
+
+
+def test_a_recipe_that_needs_what_photos_have_not_is_skipped(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun = []
+
+    def run(plan: Plan, trial: Trial, recipe: Recipe, folder: Path) -> Run | Failure:
+        begun.append(trial.recipe)
+        if trial.recipe == "mcmc":
+            return Failure("a bug")
+        made = Run(folder / "trials" / trial.folder, {"options": {}})
+        summary = {"psnr": 20.0, "gaussians": 9}
+        made.write(status="complete", timings={"fit": 1.0}, summary=summary, recipe=recipe.to_dict())
+        return made
+
+    monkeypatch.setattr(_compare, "run_trial", run)
+    command = ["compare", str(photos), "--views", "3", "--out", str(tmp_path / "out"), "--steps", "30"]
+    assert main([*command, "--recipes", "vanilla", "sgpose"]) == 0
+    assert begun == ["vanilla"] and "skipped: 01.png: has no mask" in capsys.readouterr().out
+    row = next(row for row in Comparison.open(tmp_path / "out").rows if row.recipe == "sgpose")
+    assert not row.failures and row.why.startswith("skipped: 01.png: has no mask")
+    assert "skipped: 01.png: has no mask" in (tmp_path / "out" / "compare.html").read_text()
+    assert main([*command, "--recipes", "mcmc"]) == 1, "one that failed is not skipped"
+    assert main([*command[:-4], "--out", str(tmp_path / "none"), "--recipes", "sgpose"]) == 1, "no number"
 
 
 def test_a_stopped_comparison_has_a_page_of_the_rounds_it_finished(

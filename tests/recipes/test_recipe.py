@@ -81,7 +81,7 @@ def test_every_recipe_trains_within_its_budget(recipe: Recipe, demo: Capture) ->
     # Eight times the papers' rates: in so few steps theirs would move next to nothing.
     rates = Rates(means=1.3e-3, quats=8e-3, log_scales=4e-2, sh=2e-2)
     short = replace(recipe.limited(2000), steps=120, pictures=((0.0, 1.0),), rates=rates)
-    photos = books() if recipe.name == "sgpose" else demo
+    photos = books() if recipe.needs_masks else demo
     fit = Fit(photos, short, list(range(6)), seed=0)
     fit.begin()
     losses = []
@@ -98,6 +98,7 @@ def test_status_is_read_from_the_parts() -> None:
     assert status(get_recipe("vanilla")).stages == () and status(get_recipe("vanilla")).works == "works"
     assert "start" in status(get_recipe("random")).stages
     assert status(get_recipe("taming")).works.startswith("partial: ")
+    assert [name for name, recipe in RECIPES.items() if status(recipe).masks] == ["sgpose"]
     network = replace(get_recipe("edgs"), geometry="depth-anything-v2-small")
     assert status(network).needs == ("transformers",) and status(network).licence == "Apache-2.0"
     assert status(replace(network, needs=("no_such_package",))).works == "needs no_such_package"

@@ -11,11 +11,11 @@ from pathlib import Path
 from firstlight.capture import load
 from firstlight.comparison._page import write_page
 from firstlight.comparison._plan import PLAN_FILE, Plan, Trial
-from firstlight.comparison._results import Comparison, make_row, making_seconds
-from firstlight.comparison._trial import Failure, finished_trial, run_trial
+from firstlight.comparison._results import Comparison, Outcome, make_row, making_seconds
+from firstlight.comparison._trial import Skipped, finished_trial, run_trial
 from firstlight.errors import InputError
 from firstlight.fitting import Recipe
-from firstlight.pipeline import Run, new_folder
+from firstlight.pipeline import Run, check_photos, new_folder
 from firstlight.poses import (
     PLACED_FILE,
     estimate,
@@ -50,7 +50,8 @@ def compare(
     ``steps`` of each fit or ``minutes`` of each run, otherwise each recipe's own steps. The folder ``out``
     gets ``compare.json``, ``compare.html`` and each fit's run folder below ``trials/``. With the same ``out``
     a comparison goes on where it stopped, and grows by recipes, views and seeds that are new. A recipe that
-    fails is a line of the table that says why. Seconds are those of making the scene: preparing photos, dense
+    fails is a line of the table that says why, and so is one that is skipped, because it needs what these
+    photos have not. Seconds are those of making the scene: preparing photos, dense
     geometry, the start and the fit; not of the cameras, which are known before, nor of compiling kernels, of
     measuring and of the report.
 
@@ -76,7 +77,7 @@ def compare(
     capture, seconds = _placed(folder, plan, progress)
     _check_views(capture, plan)
     plan.save(folder)
-    return _run(folder, plan, parts, seconds, progress)
+    return _run(folder, plan, parts, capture, seconds, progress)
 
 
 def _recipe(recipe: str | Recipe) -> Recipe:
@@ -116,9 +117,14 @@ def _check_views(capture: Capture, plan: Plan) -> None:
 
 
 def _run(
-    folder: Path, plan: Plan, parts: dict[str, Recipe], pose_seconds: float, progress: Progress
+    folder: Path,
+    plan: Plan,
+    parts: dict[str, Recipe],
+    capture: Capture,
+    pose_seconds: float,
+    progress: Progress,
 ) -> Comparison:
-    outcomes: dict[Trial, Run | Failure] = {}
+    outcomes: dict[Trial, Outcome] = {}
     rounds = list(plan.rounds())
     comparison = Comparison(folder, plan, [], pose_seconds)
     with progress.stage("comparing", sum(map(len, rounds))) as stage:
@@ -127,9 +133,9 @@ def _run(
             for trial in trials:
                 stage.say(f"{trial.recipe}, {trial.views or 'all'} views, seed {trial.seed}")
                 recipe = parts[trial.recipe]
-                finished = finished_trial(plan, trial, recipe, folder)
-                news = news or finished is None
-                outcomes[trial] = finished or run_trial(plan, trial, recipe, folder)
+                known = finished_trial(plan, trial, recipe, folder) or _skipped(plan, trial, recipe, capture)
+                news = news or known is None
+                outcomes[trial] = known or run_trial(plan, trial, recipe, folder)
                 progress.note(_words(trial, outcomes[trial]))
                 rows = [make_row(name, views, outcomes) for views in plan.views for name in plan.recipes]
                 comparison = Comparison(folder, plan, rows, pose_seconds)
@@ -140,9 +146,18 @@ def _run(
     return comparison
 
 
-def _words(trial: Trial, outcome: Run | Failure) -> str:
+def _skipped(plan: Plan, trial: Trial, recipe: Recipe, capture: Capture) -> Skipped | None:
+    """Whether the photos have not what the recipe needs."""
+    try:
+        check_photos(recipe, capture, capture.split(plan.hold_out, trial.views).train)
+    except InputError as error:
+        return Skipped(str(error))
+    return None
+
+
+def _words(trial: Trial, outcome: Outcome) -> str:
     what = f"{trial.recipe}, {trial.views or 'all'} views, seed {trial.seed}"
-    if isinstance(outcome, Failure):
-        return f"{what}: failed: {outcome.reason}"
+    if not isinstance(outcome, Run):
+        return f"{what}: {'skipped' if isinstance(outcome, Skipped) else 'failed'}: {outcome.reason}"
     said, seconds = outcome.summary, making_seconds(outcome.about) or 0.0
     return f"{what}: {said['psnr']:.2f} dB, {said['gaussians']:,} Gaussians, {seconds:.0f} s"

@@ -124,8 +124,7 @@ def _table_row(item: _Shown, columns: list[Column], best: Mapping[str, str]) -> 
     row = item.row
     swatch = element("i", class_="swatch", data_color=item.color)
     if not row.numbers:
-        reason = "; ".join(row.failures) or "not run yet"
-        cells = [element("td", f"failed: {reason}", colspan=len(columns), class_="dim")]
+        cells = [element("td", row.why, colspan=max(1, len(columns)), class_="dim")]
     else:
         cells = [
             element(

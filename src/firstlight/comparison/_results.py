@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from firstlight.comparison._plan import Plan, Trial, plan_of
-from firstlight.comparison._trial import Failure, finished_run
+from firstlight.comparison._trial import Failure, Skipped, finished_run
 from firstlight.errors import InputError
 from firstlight.files.atomic import atomic_write
 from firstlight.pipeline import Run
@@ -22,6 +23,8 @@ METRICS = ("psnr", "ssim", "flip", "lpips", "seconds", "steps", "gaussians", "me
 # Stages of run.json's timings that make a scene. Not among them: waiting for the compiler, which is once on a
 # computer, measuring, in which cameras may be aligned, and the report.
 MAKING = ("load", "poses", "prepare", "geometry", "fit")
+
+Outcome = Run | Failure | Skipped  # of a trial
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,18 @@ class Row:
     trials: tuple[Trial, ...]  # that have numbers
     numbers: dict[str, Spread] = field(default_factory=dict)  # by METRICS; absent where nothing is known
     failures: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()  # why trials were not begun
+
+    @property
+    def state(self) -> str:
+        """In a word why there is no number."""
+        return "failed" if self.failures else "skipped" if self.skipped else "not run yet"
+
+    @property
+    def why(self) -> str:
+        """The same with the reasons, which seeds may share."""
+        reasons = "; ".join(dict.fromkeys(self.failures or self.skipped))
+        return f"{self.state}: {reasons}" if reasons else self.state
 
     def words(self, metric: str, digits: int) -> str:
         return self.numbers[metric].words(digits) if metric in self.numbers else "–"
@@ -104,8 +119,8 @@ class Comparison:
         return sorted(rows, key=lambda row: -row.numbers["psnr"].mean if "psnr" in row.numbers else 1e9)
 
     def table(self) -> Table:
-        """For the screen."""
-        columns = known_columns(self.rows)
+        """For the screen; why numbers are missing stands below."""
+        columns = known_columns(self.rows) or list(COLUMNS[:1])
         table = Table("views")
         for name in ("recipe", *(title for _, title, _ in columns)):
             table.add_column(name, no_wrap=True)
@@ -113,9 +128,11 @@ class Comparison:
             for row in self.ranked(views):
                 cells = [row.words(metric, digits) for metric, _, digits in columns]
                 if not row.numbers:
-                    cells[0] = "failed: " + row.failures[0] if row.failures else "not run"
+                    cells[0] = row.state
                 table.add_row(str(views or "all"), row.recipe, *cells)
             table.add_section()
+        reasons = [f"{row.recipe}: {row.why}" for row in self.rows if row.failures or row.skipped]
+        table.caption = Text("\n".join(dict.fromkeys(reasons)), justify="left") if reasons else None
         return table
 
 
@@ -125,7 +142,8 @@ def _row(stored: dict[str, Any]) -> Row:
         for metric, spread in stored["numbers"].items()
     }
     trials = tuple(Trial(**trial) for trial in stored["trials"])
-    return Row(stored["recipe"], stored["views"], trials, numbers, tuple(stored["failures"]))
+    failures, skipped = (tuple(stored.get(name, ())) for name in ("failures", "skipped"))
+    return Row(stored["recipe"], stored["views"], trials, numbers, failures, skipped)
 
 
 def _anew(row: Row, folder: Path) -> Row:
@@ -185,9 +203,12 @@ def _spreads(runs: Sequence[Run]) -> dict[str, Spread]:
     }
 
 
-def make_row(recipe: str, views: int | None, outcomes: dict[Trial, Run | Failure]) -> Row:
+def make_row(recipe: str, views: int | None, outcomes: Mapping[Trial, Outcome]) -> Row:
     """Summary of the trials of one recipe with one number of views."""
     mine = {t: o for t, o in outcomes.items() if t.recipe == recipe and t.views == views}
     runs = {trial: outcome for trial, outcome in mine.items() if isinstance(outcome, Run)}
-    failures = tuple(outcome.reason for outcome in mine.values() if isinstance(outcome, Failure))
-    return Row(recipe, views, tuple(runs), _spreads(list(runs.values())), failures)
+    failures, skipped = (
+        tuple(outcome.reason for outcome in mine.values() if isinstance(outcome, kind))
+        for kind in (Failure, Skipped)
+    )
+    return Row(recipe, views, tuple(runs), _spreads(list(runs.values())), failures, skipped)

@@ -27,6 +27,13 @@ class Failure:
     reason: str
 
 
+@dataclass(frozen=True)
+class Skipped:
+    """Why a trial was not begun: the photos have not what it needs."""
+
+    reason: str
+
+
 def finished_trial(plan: Plan, trial: Trial, recipe: Recipe, folder: Path) -> Run | None:
     """What ``trial`` of the comparison in ``folder`` came to, if it is finished.
 

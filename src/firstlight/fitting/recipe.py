@@ -100,6 +100,11 @@ class Recipe:
         """Whether the start is kept to be looked at during the fit."""
         return any(isinstance(term, StartGuidance) for term in self.losses)
 
+    @property
+    def needs_masks(self) -> bool:
+        """Whether every training photo must have a mask: the outline of the one object that is fitted."""
+        return bool(getattr(self.start, "needs_masks", False))
+
     def limited(self, most: int) -> Recipe:
         """The same with at most ``most`` Gaussians at any time."""
         inside = None if self.representation is None else self.representation.limited(most)

@@ -8,6 +8,7 @@ from firstlight.pipeline.objects import pose_object as pose_object
 from firstlight.pipeline.run_folder import Run as Run
 from firstlight.pipeline.run_folder import new_folder as new_folder
 from firstlight.pipeline.stages import Options as Options
+from firstlight.pipeline.stages import check_photos as check_photos
 from firstlight.pipeline.stages import evaluate as evaluate
 from firstlight.pipeline.stages import fit as fit
 from firstlight.pipeline.stages import prepare as prepare

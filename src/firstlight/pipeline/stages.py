@@ -60,6 +60,7 @@ from firstlight.recipes import STANDARD, at_quality, get_recipe
 from firstlight.render import render_camera
 from firstlight.repair import get_repairer
 from firstlight.scene import Capture, Gaussians, HoldOut, Split
+from firstlight.starts import outline
 
 PosedBy = Literal["all", "train"]
 
@@ -278,6 +279,16 @@ def prepare(capture: Capture, max_size: int) -> Capture:
     return undistort(capture.resized(whole)).resized(max_size)
 
 
+def check_photos(recipe: Recipe, capture: Capture, train: list[int]) -> None:
+    """InputError when the photos ``train`` have not what the recipe needs of them.
+
+    Asked of photos as they came: undistorted ones have masks of another meaning.
+    """
+    if recipe.for_photos(len(train)).needs_masks:
+        for index in train:
+            outline(capture.photos[index])
+
+
 def stored_options(run: Run) -> Options:
     """The options that ``run`` began with."""
     try:
@@ -342,6 +353,7 @@ class _Stages:
     def go(self, checkpoint_seconds: float = 60.0) -> Run:
         with warming() as kernels:
             source = self.load()
+            check_photos(self.recipe, source, self.split(source).train)  # before cameras are found
             self.plan_memory(source)
             placed = self.place(source)
             capture, split = self.prepare(placed, source)

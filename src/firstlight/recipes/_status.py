@@ -23,6 +23,7 @@ class Status(NamedTuple):
 
     stages: tuple[str, ...]  # in which it differs from 3DGS
     needs: tuple[str, ...]  # packages beyond firstlight's own
+    masks: bool  # whether it needs photos with masks
     licence: str  # of pretrained weights; "" where there are none
     works: str  # 'works', 'partial: …' or 'needs …'
 
@@ -40,4 +41,4 @@ def status(recipe: Recipe) -> Status:
     else:
         works = f"partial: {recipe.partial}" if recipe.partial else "works"
     licence = provider.licence if provider is not None and pretrained else ""
-    return Status(tuple(dict.fromkeys(changed)), needs, licence, works)
+    return Status(tuple(dict.fromkeys(changed)), needs, recipe.needs_masks, licence, works)

@@ -9,6 +9,7 @@ from firstlight.starts.gp import GpStart as GpStart
 from firstlight.starts.guided import GuidedStart as GuidedStart
 from firstlight.starts.igmn import IgmnStart as IgmnStart
 from firstlight.starts.mask_cuboid import MaskCuboid as MaskCuboid
+from firstlight.starts.mask_cuboid import outline as outline
 from firstlight.starts.pixelwise import PixelGrid as PixelGrid
 from firstlight.starts.pixelwise import PixelStart as PixelStart
 from firstlight.starts.pixelwise import opacity_for as opacity_for

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from firstlight.errors import InputError
-from firstlight.scene import Cameras, Capture, Gaussians
+from firstlight.scene import Cameras, Capture, Gaussians, Photo
 from firstlight.starts._sizes import sizes
 from firstlight.starts.random_box import along_pixels, pixels_of
 
@@ -30,6 +33,7 @@ class MaskCuboid:
     opacity: float = 0.1
     scale: float = 1.0  # times the gap between neighbours
     neighbours: int = 3
+    needs_masks: ClassVar[bool] = True
 
     def __call__(self, capture: Capture, generator: torch.Generator) -> Gaussians:
         """InputError when the capture has no cameras, a photo has no mask, or no place is inside all."""
@@ -43,6 +47,17 @@ class MaskCuboid:
             scales=sizes(xyz, cameras, self.neighbours, self.scale).float(),
             opacity=self.opacity,
         )
+
+
+def outline(photo: Photo) -> npt.NDArray[np.uint8]:
+    """The mask [H, W] of ``photo``, of which 128 and more are the object. InputError when it has none."""
+    mask = photo.decode().mask
+    if mask is None:
+        raise InputError(
+            f"{photo.name}: has no mask, which this recipe takes the object's outline from. "
+            "Give pictures with a transparent surrounding, or masks (white = object)."
+        )
+    return mask
 
 
 def cuboid(capture: Capture, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -67,12 +82,7 @@ def cuboid(capture: Capture, generator: torch.Generator) -> tuple[Tensor, Tensor
 
 def _seen(xyz: Tensor, capture: Capture, cameras: Cameras, index: int) -> tuple[Tensor, Tensor]:
     """Masks [P] of points that fall into photo ``index``, and of those inside its outline."""
-    mask = capture.photos[index].decode().mask
-    if mask is None:
-        raise InputError(
-            f"{capture.photos[index].name}: has no mask, which this recipe takes the object's outline from. "
-            "Give pictures with a transparent surrounding, or masks (white = object)."
-        )
+    mask = outline(capture.photos[index])
     place, seen = pixels_of(xyz, cameras, index)
     column, row = place[seen].long().unbind(-1)
     inside = torch.zeros(len(xyz), dtype=torch.bool)
