@@ -20,25 +20,27 @@ from comparisons import (
 )
 from worst_pictures import worst_pictures
 
-from firstlight.comparison import Comparison, Row, Spread
+from firstlight.comparison import SEEN_WORDS, Column, Comparison, Row, Spread
 from firstlight.files.atomic import atomic_write
 from firstlight.recipes import RECIPES
 
-# Means over sets: key, title, digits, whether more is better.
+# Means over sets.
 MEANS = (
-    ("psnr", "mean PSNR", 2, True),
-    ("ssim", "SSIM", 3, True),
-    ("flip", "FLIP", 3, False),
-    ("lpips", "LPIPS", 3, False),
-    ("seconds", "seconds", 0, False),
-    ("gaussians", "Gaussians", 0, False),
-    ("peak_memory_mb", "peak MB", 0, False),
+    Column("psnr", "mean PSNR", 2, more=True),
+    Column("psnr_seen", "PSNR seen", 2, more=True),
+    Column("ssim", "SSIM", 3, more=True),
+    Column("flip", "FLIP", 3),
+    Column("lpips", "LPIPS", 3),
+    Column("seconds", "seconds", 0),
+    Column("gaussians", "Gaussians", 0),
+    Column("peak_memory_mb", "peak MB", 0),
 )
-ABOUT = """# Results
+ABOUT = f"""# Results
 
 Written by `benchmarks/results.py` from what `firstlight compare` measured; not edited by hand. In one column
 all recipes had the same photos, cameras, held-out photos and seeds. Numbers are over every 8th photo by name,
-held out of training and compared without any colour correction; ± is half the range over seeds. Seconds are
+held out of training and compared without any colour correction; ± is half the range over seeds.
+{SEEN_WORDS}. Seconds are
 wall time of making the scene: preparing photos, dense geometry, the start and the fit. Cameras are known
 before; compiling kernels and measuring are not counted. A recipe that has no number for some set has its
 means in brackets: they are over fewer sets and not to be compared. Bold is the best of a column.
@@ -130,7 +132,7 @@ class _Table:
         self.means = {name: self._mean(name) for name in dict.fromkeys(recipe for recipe, _ in self.rows)}
 
     def lines(self) -> list[str]:
-        metrics = [m for m in MEANS if any(m[0] in mean.numbers for mean in self.means.values())]
+        metrics = [m for m in MEANS if any(m.key in mean.numbers for mean in self.means.values())]
         ranked = sorted(self.means, key=self._rank)
         columns = [[self._cell(recipe, name) for recipe in ranked] for name in self.sets]
         for column, name in zip(columns, self.sets, strict=True):
@@ -145,7 +147,7 @@ class _Table:
             }
             _embolden(column, ranked, whole, more)
             columns.append(column)
-        head = ("recipe", *self.sets, *(title for _, title, _, _ in metrics))
+        head = ("recipe", *self.sets, *(column.title for column in metrics))
         lines = table(head, list(zip(ranked, *columns, strict=True)))
         lines += [*self._verdict()]
         if self.reasons:

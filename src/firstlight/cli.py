@@ -561,6 +561,11 @@ def _print_summary(summary: dict[str, object]) -> None:
     ]
     size = f"{summary['gaussians']:,} Gaussians, {summary['seconds']} s"
     print(f"{', '.join(shown)} on {summary['measured_on']}; {size}")
+    seen = [f"{name} {value:.3f}" for name in ("psnr", "ssim", "flip")
+            if isinstance(value := summary.get(f"{name}_seen"), float)]  # fmt: skip
+    share = summary.get("seen")
+    if seen and isinstance(share, float):
+        print(f"where a training photo looks too, {share:.0%} of the pixels: {', '.join(seen)}")
 
 
 def _view(*scenes: Path, port: int = 8080) -> int:

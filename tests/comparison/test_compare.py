@@ -69,6 +69,7 @@ def test_a_comparison_runs_grows_and_goes_on(photos: Path, tmp_path: Path) -> No
     assert not broken.numbers and "a bug" in broken.failures[0]
     assert "failed" in first.page.read_text()
 
+    assert 0 < vanilla.numbers["seen"].mean <= 1 and "PSNR seen" in first.page.read_text()
     run = out / "trials" / "vanilla-3-0" / "run.json"
     timings = json.loads(run.read_text())["timings"]
     assert vanilla.numbers["seconds"].mean == pytest.approx(

@@ -37,6 +37,8 @@ def made(folder: Path, photos: str, psnr: dict[str, tuple[float, ...]]) -> Compa
     for name, values in psnr.items():
         trials = tuple(Trial(name, 3, seed) for seed in range(len(values)))
         measured = {"psnr": values, "seconds": [10.0] * len(values), "gaussians": [5.0] * len(values)}
+        if name != "default":
+            measured["psnr_seen"] = [value + 2 for value in values]
         numbers = {metric: Spread.over(each) for metric, each in measured.items()} if values else {}
         failures = () if values else (f"{folder}/trials: a|bug\nin {photos}",)
         rows.append(Row(name, 3, trials, numbers, failures))
@@ -88,11 +90,12 @@ def test_numbers_are_those_of_the_runs_where_these_are_there(tmp_path: Path) -> 
             "evaluate": 30.0,
             "report": 2.0,
         }
-        summary = {"psnr": 22.0, "seconds": 95.0, "gaussians": 7}
+        summary = {"psnr": 22.0, "psnr_seen": 23.0, "seen": 0.5, "seconds": 95.0, "gaussians": 7}
         about = json.loads(path.read_text()) | {"status": "complete", "timings": timings, "summary": summary}
         path.write_text(json.dumps(about))
     vanilla, mcmc = Comparison.open(tmp_path).rows
     assert vanilla.numbers["psnr"].values == (22.0, 22.0) and vanilla.numbers["gaussians"].mean == 7
+    assert vanilla.numbers["psnr_seen"].mean == 23.0 and vanilla.numbers["seen"].mean == 0.5
     assert vanilla.numbers["seconds"].mean == 13.0, "neither compiling nor measuring makes the scene"
     assert mcmc.numbers["psnr"].mean == 19.0 and mcmc.numbers["seconds"].mean == 10.0
     assert making_seconds({"timings": {"load": 1.0}}) is None
@@ -149,9 +152,9 @@ def test_results_say_what_is_whole_and_what_failed(tmp_path: Path) -> None:
     write_page(comparisons_below(tmp_path), page, {"lego": "why"}, "busy", "default", ["demo"])
     text = page.read_text()
     line = {row.split(" | ")[0].strip("| "): row for row in text.splitlines() if row.startswith("| ")}
-    assert "| 24.00 | **22.00 ± 1.00** | 23.00 ± 0.50 |" in line["default"]
-    assert "| **30.00** | 20.00 | **25.00** |" in line["edgs"]
-    assert "| failed | 19.00 | (19.00) |" in line["mcmc"]
+    assert "| 24.00 | **22.00 ± 1.00** | 23.00 ± 0.50 | – |" in line["default"]
+    assert "| **30.00** | 20.00 | **25.00** | 27.00 |" in line["edgs"], "with PSNR of what was seen"
+    assert "| failed | 19.00 | (19.00) | (21.00) |" in line["mcmc"]
     assert "-2.00 dB to edgs" in text and "in 1.00 of its time" in text
     assert "mcmc failed: trials: a/bug in demo (demo)" in text and "lego: not compared: why" in text
     assert place not in text and str(tmp_path) not in text and "abacus" in text

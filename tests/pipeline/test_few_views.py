@@ -38,10 +38,14 @@ def test_held_out_cameras_are_aligned_and_the_run_says_so(run: pipeline.Run) -> 
     assert "aligned to the finished scene" in (run.folder / "report.html").read_text()
 
 
-def test_measuring_again_aligns_again(run: pipeline.Run, tmp_path: Path) -> None:
+def test_measuring_again_aligns_again(
+    run: pipeline.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = run.summary
     assert main(["eval", str(run.folder), "--json", str(tmp_path / "numbers.json")]) == 0
     after = json.loads((tmp_path / "numbers.json").read_text())["summary"]
+    seen = f"{after['seen']:.0%} of the pixels: psnr {after['psnr_seen']:.3f}, ssim {after['ssim_seen']:.3f}"
+    assert f"where a training photo looks too, {seen}" in capsys.readouterr().out
     for metric in ("psnr", "psnr_unaligned_cameras"):
         assert after[metric] == pytest.approx(before[metric], abs=0.02)
 

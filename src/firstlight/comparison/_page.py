@@ -11,6 +11,7 @@ from typing import Any
 from firstlight.comparison._curves import Line, chart
 from firstlight.comparison._results import (
     COLUMNS,
+    SEEN_WORDS,
     Column,
     Comparison,
     Row,
@@ -87,7 +88,7 @@ def _header(comparison: Comparison) -> Html:
         f"All share the photos (at most {plan.max_size} pixels), their cameras (found once with every photo, "
         f"in {words.duration(comparison.pose_seconds)}) and the photos held out, which the numbers are from. "
         "Seconds are those of making the scene: preparing photos, dense geometry, the start and the fit, but "
-        "not compiling kernels and measuring. Behind ± is half the range over seeds."
+        f"not compiling kernels and measuring. {SEEN_WORDS}. Behind ± is half the range over seeds."
     )
     return element(
         "header",
@@ -115,7 +116,7 @@ def _legend(recipes: Mapping[str, Recipe], colors: Mapping[str, str]) -> Html:
 def _table(shown: list[_Shown]) -> Html:
     columns = known_columns([item.row for item in shown])
     best = _best([item.row for item in shown])
-    head = element("tr", element("th", "recipe"), *(element("th", title) for _, title, _ in columns))
+    head = element("tr", element("th", "recipe"), *(element("th", column.title) for column in columns))
     rows = [_table_row(item, columns, best) for item in shown]
     return element("div", element("table", head, *rows, class_="numbers-table"), class_="wide")
 
@@ -128,9 +129,11 @@ def _table_row(item: _Shown, columns: list[Column], best: Mapping[str, str]) -> 
     else:
         cells = [
             element(
-                "td", row.words(metric, digits), class_="best" if best.get(metric) == row.recipe else None
+                "td",
+                row.words(column.key, column.digits),
+                class_="best" if best.get(column.key) == row.recipe else None,
             )
-            for metric, _, digits in columns
+            for column in columns
         ]
     return element("tr", element("th", swatch, row.recipe), *cells, data_recipe=row.recipe)
 
@@ -138,11 +141,10 @@ def _table_row(item: _Shown, columns: list[Column], best: Mapping[str, str]) -> 
 def _best(rows: list[Row]) -> dict[str, str]:
     """Metric → the recipe that is best in it."""
     found = {}
-    for metric, _, _ in COLUMNS:
-        values = {row.recipe: row.numbers[metric].mean for row in rows if metric in row.numbers}
+    for column in COLUMNS:
+        values = {row.recipe: row.numbers[column.key].mean for row in rows if column.key in row.numbers}
         if len(values) > 1:
-            choose = max if metric in ("psnr", "ssim") else min
-            found[metric] = choose(values, key=values.__getitem__)
+            found[column.key] = (max if column.more else min)(values, key=values.__getitem__)
     return found
 
 

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.table import Table
 from rich.text import Text
@@ -15,11 +15,14 @@ from rich.text import Text
 from firstlight.comparison._plan import Plan, Trial, plan_of
 from firstlight.comparison._trial import Failure, Skipped, finished_run
 from firstlight.errors import InputError
+from firstlight.evaluate import SEEN
 from firstlight.files.atomic import atomic_write
 from firstlight.pipeline import Run
 
 RESULTS_FILE = "compare.json"
-METRICS = ("psnr", "ssim", "flip", "lpips", "seconds", "steps", "gaussians", "megabytes", "peak_memory_mb")
+METRICS = (
+    "psnr", "ssim", "flip", "lpips", *SEEN, "seconds", "steps", "gaussians", "megabytes", "peak_memory_mb",
+)  # fmt: skip
 # Stages of run.json's timings that make a scene. Not among them: waiting for the compiler, which is once on a
 # computer, measuring, in which cameras may be aligned, and the report.
 MAKING = ("load", "poses", "prepare", "geometry", "fit")
@@ -122,11 +125,11 @@ class Comparison:
         """For the screen; why numbers are missing stands below."""
         columns = known_columns(self.rows) or list(COLUMNS[:1])
         table = Table("views")
-        for name in ("recipe", *(title for _, title, _ in columns)):
+        for name in ("recipe", *(column.title for column in columns)):
             table.add_column(name, no_wrap=True)
         for views in self.plan.views:
             for row in self.ranked(views):
-                cells = [row.words(metric, digits) for metric, _, digits in columns]
+                cells = [row.words(column.key, column.digits) for column in columns]
                 if not row.numbers:
                     cells[0] = row.state
                 table.add_row(str(views or "all"), row.recipe, *cells)
@@ -153,24 +156,34 @@ def _anew(row: Row, folder: Path) -> Row:
     return replace(row, numbers=_spreads(there)) if there and len(there) == len(runs) else row
 
 
-Column = tuple[str, str, int]  # key, title, digits
+class Column(NamedTuple):
+    """A metric in a table for people."""
 
-# Of tables for people.
-COLUMNS: tuple[Column, ...] = (
-    ("psnr", "PSNR dB", 2),
-    ("ssim", "SSIM", 3),
-    ("flip", "FLIP", 3),
-    ("lpips", "LPIPS", 3),
-    ("seconds", "seconds", 0),
-    ("gaussians", "Gaussians", 0),
-    ("megabytes", "ply MB", 1),
-    ("peak_memory_mb", "peak MB", 0),
+    key: str
+    title: str
+    digits: int
+    more: bool = False  # is better
+
+
+COLUMNS = (
+    Column("psnr", "PSNR dB", 2, more=True),
+    Column("psnr_seen", "PSNR seen", 2, more=True),
+    Column("ssim", "SSIM", 3, more=True),
+    Column("flip", "FLIP", 3),
+    Column("lpips", "LPIPS", 3),
+    Column("seconds", "seconds", 0),
+    Column("gaussians", "Gaussians", 0),
+    Column("megabytes", "ply MB", 1),
+    Column("peak_memory_mb", "peak MB", 0),
+)
+SEEN_WORDS = (
+    "PSNR seen is over those pixels alone whose surface a training photo shows too, by each scene's own depth"
 )
 
 
 def known_columns(rows: list[Row]) -> list[Column]:
     """Without those that no row has a number for, as LPIPS where its weights are not at hand."""
-    return [column for column in COLUMNS if any(column[0] in row.numbers for row in rows)]
+    return [column for column in COLUMNS if any(column.key in row.numbers for row in rows)]
 
 
 def numbers_of(run: Run) -> dict[str, float]:

@@ -8,6 +8,7 @@ from firstlight.evaluate.metrics import fit_colours as fit_colours
 from firstlight.evaluate.metrics import flip as flip
 from firstlight.evaluate.metrics import psnr as psnr
 from firstlight.evaluate.metrics import ssim as ssim
+from firstlight.evaluate.photos import SEEN as SEEN
 from firstlight.evaluate.photos import Evaluation as Evaluation
 from firstlight.evaluate.photos import PhotoScore as PhotoScore
 from firstlight.evaluate.photos import evaluate_photos as evaluate_photos

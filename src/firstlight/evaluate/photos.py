@@ -30,6 +30,7 @@ from firstlight.files.atomic import atomic_write
 from firstlight.progress import Progress, Silent
 from firstlight.scene import Capture, Picture
 
+# Of pixels whose surface a training photo shows: their share, and the numbers over them alone.
 SEEN = ("seen", "psnr_seen", "ssim_seen", "flip_seen")
 SHADE = 0.35  # of its brightness that a pixel keeps where no training photo saw its surface
 
