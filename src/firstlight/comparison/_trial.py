@@ -70,11 +70,10 @@ def _set_aside_changed(folder: Path, recipe: Recipe, plan: Plan) -> None:
     """A recipe's name stands for its settings of today: one table must not mix them with yesterday's."""
     if not (folder / "run.json").exists():
         return
-    words = {"name", "summary", "paper", "partial", "needs", "max_size", "few", "few_photos"}
-    budget = {"steps"} if plan.steps is not None or plan.minutes is not None else set()
     then = Run.open(folder).about.get("recipe")
-    variants = [one.to_dict() for one in recipe.variants]  # by how many photos train
-    now = [{key: value for key, value in one.items() if key not in words | budget} for one in variants]
+    now = [one.method() for one in recipe.variants]  # by how many photos train
+    if plan.steps is None and plan.minutes is None:
+        now = [method | {"steps": one.steps} for method, one in zip(now, recipe.variants, strict=True)]
     if not any(_agree(then, json.loads(json.dumps(one))) for one in now):
         folder.rename(new_folder(folder.with_name(f"{folder.name}-before")))
 

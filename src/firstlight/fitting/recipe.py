@@ -19,6 +19,7 @@ from firstlight.fitting.terms import Photometric, Term
 from firstlight.scene import Capture, Gaussians
 
 Start = Callable[[Capture, torch.Generator], Gaussians]
+_NO_METHOD = {"name", "summary", "paper", "partial", "needs", "steps", "max_size", "few", "few_photos"}
 FEW = 12  # photos: up to so many a recipe may have another in its place
 
 
@@ -135,6 +136,10 @@ class Recipe:
         """Plain data for ``run.json``; parts carry the name of their class."""
         described: dict[str, Any] = describe(self)
         return described
+
+    def method(self) -> dict[str, Any]:
+        """The part of ``to_dict`` that makes it another method than others: no words, sizes and steps."""
+        return {key: value for key, value in self.to_dict().items() if key not in _NO_METHOD}
 
 
 def describe(value: Any) -> Any:
