@@ -15,7 +15,7 @@ from firstlight.comparison._plan import Plan, Trial
 from firstlight.errors import InputError
 from firstlight.fitting import Recipe, fit_gaussians
 from firstlight.pipeline import Run, fit, new_folder, prepare, resume
-from firstlight.pipeline.warm_up import warming
+from firstlight.pipeline.warm_up import REST, STEPS, warming
 from firstlight.poses import load_placed
 from firstlight.starts import RandomBox
 
@@ -99,7 +99,8 @@ def _work(plan: Plan, trial: Trial, recipe: Recipe, folder: Path) -> None:
     fitted = recipe.for_photos(len(split.train))
     # Compiles and loads the kernels: no recipe is to pay for that. Plain Gaussians anywhere need no geometry.
     with warming() as kernels:
-        kernels.wait()
+        for part in (REST, STEPS):
+            kernels.wait(part)
     plain = replace(fitted, start=RandomBox(500), representation=None, steps=2)
     fit_gaussians(small, plain, split, seed=trial.seed)
     fit(

@@ -280,11 +280,16 @@ def prepare(capture: Capture, max_size: int) -> Capture:
 
 
 def check_photos(recipe: Recipe, capture: Capture, train: list[int]) -> None:
-    """InputError when the photos ``train`` have not what the recipe needs of them.
+    """InputError when the recipe and the photos do not go together.
 
     Asked of photos as they came: undistorted ones have masks of another meaning.
     """
-    if recipe.for_photos(len(train)).needs_masks:
+    fitted = recipe.for_photos(len(train))
+    if fitted.cameras is not None and any(photo.panorama for photo in capture.photos):
+        raise InputError(
+            "Cameras of panoramas cannot be refined. Run without --refine-cameras, or with another recipe."
+        )
+    if fitted.needs_masks:
         for index in train:
             outline(capture.photos[index])
 
@@ -451,15 +456,9 @@ class _Stages:
         return capture
 
     def plan_memory(self, source: Capture) -> None:
-        """Say what the run will need before it begins, and what to do where there is too little.
-
-        InputError where photos and recipe do not go together.
-        """
+        """Say what the run will need before it begins, and what to do where there is too little."""
         train = self.split(source).train
-        recipe = self.recipe.for_photos(len(train))
-        if recipe.cameras is not None and any(photo.panorama for photo in source.photos):
-            raise InputError("Cameras of panoramas cannot be refined. Run without --refine-cameras.")
-        plan = plan_memory(source.photos, train, recipe, source.posed)
+        plan = plan_memory(source.photos, train, self.recipe.for_photos(len(train)), source.posed)
         for line in told(plan, usable_memory_mb(), compiling=is_cold()):
             self.progress.note(line)
         self.run.write(memory_planned_mb={"total": round(plan.total, 1), **asdict(plan)})
