@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,10 +20,18 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) ->
     return [f"| {' | '.join(row)} |" for row in (head, rule, *rows)]
 
 
-def set_name(photos: str) -> str:
-    """What a set is called: its folder's name, and whether only its pictures were looked at."""
+def set_name(photos: str, poses: str = "all") -> str:
+    """What a set is called: its folder's name, and whose pictures its cameras were found from, if any."""
     path = Path(photos)
-    return f"{path.parent.name} (photos alone)" if path.name == "images" else path.name
+    name = path.parent.name if path.name == "images" else path.name
+    if poses == "train":
+        return f"{name} (training photos alone)"
+    return f"{name} (photos alone)" if path.name == "images" else name
+
+
+def name_of(comparison: Comparison) -> str:
+    """What its set is called."""
+    return set_name(comparison.plan.photos, comparison.plan.poses)
 
 
 def run_sets(
@@ -38,9 +45,11 @@ def run_sets(
     progress, failed = Terminal(), dict[str, str]()
     for count in range(1, len(seeds) + 1):
         for photos in sets:
-            name = set_name(photos)
+            name = set_name(photos, options.get("poses", "all"))
             progress.note(f"== {name}, seed {seeds[count - 1]}")
-            out = folder / name.replace(" (photos alone)", "-photos")
+            out = folder / name.replace(" (photos alone)", "-photos").replace(
+                " (training photos alone)", "-train"
+            )
             try:
                 compare(photos, recipes, seeds=seeds[:count], out=out, progress=progress, **options)
             except InputError as error:  # of this set: the others are not to wait for it
@@ -52,7 +61,7 @@ def run_sets(
 def comparisons_below(folder: Path) -> list[Comparison]:
     """All comparisons in ``folder`` and below, by name of their set; those of the latest change last."""
     found = sorted(folder.rglob("compare.json"), key=lambda path: path.stat().st_mtime)
-    return sorted((Comparison.open(path.parent) for path in found), key=lambda c: set_name(c.plan.photos))
+    return sorted((Comparison.open(path.parent) for path in found), key=name_of)
 
 
 def run_of(comparison: Comparison, trial: Trial) -> Run:
@@ -74,16 +83,6 @@ def machine_line(about: Mapping[str, Any]) -> str:
     packages = ", ".join(f"{name} {versions[name]}" for name in ("firstlight", "torch", "numba"))
     hardware = f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB"
     return f"Machine: {hardware}; Python {machine['python']}, {packages}."
-
-
-def method_of_cameras(comparison: Comparison) -> str:
-    """Where the cameras came from, in a few words."""
-    path = comparison.folder / "poses.json"
-    if not path.is_file():
-        return "–"
-    method = str(json.loads(path.read_text())["method"])
-    given = method.startswith("cameras from ")
-    return "came with the photos" if given else f"found in {comparison.pose_seconds:.0f} s"
 
 
 def views_of(comparisons: Sequence[Comparison]) -> list[int | None]:

@@ -22,9 +22,9 @@ from typing import Any
 from comparisons import (
     comparisons_below,
     machine_line,
+    name_of,
     run_of,
     run_sets,
-    set_name,
     some_run,
     table,
     views_of,
@@ -232,7 +232,7 @@ def worths(comparisons: Sequence[Comparison], views: int | None) -> list[Worth]:
             differs = "; ".join(sorted(differences(recipe, described(comparison, row)))) or "nothing"
             worth = found.setdefault((row.recipe, differs), Worth(row.recipe, differs, {}, []))
             psnr, seconds = (paired(base, row, metric) for metric in ("psnr", "seconds"))
-            worth.by_set[set_name(comparison.plan.photos)] = psnr
+            worth.by_set[name_of(comparison)] = psnr
             worth.seconds.extend(seconds)
     return sorted((w for w in found.values() if w.psnr), key=lambda w: -fmean(w.psnr))
 
@@ -325,7 +325,7 @@ def _defaults(comparisons: Sequence[Comparison], views: int | None) -> list[str]
     )
     rows = [
         (
-            set_name(comparison.plan.photos),
+            name_of(comparison),
             str(comparison.plan.max_size),
             " ".join(str(trial.seed) for trial in row.trials),
             *(row.words(metric, digits) for metric, digits in metrics),

@@ -1,6 +1,7 @@
 """Compare all recipes on several photo sets at several numbers of photos, and write docs/results.md.
 
     python benchmarks/results.py PHOTOS … [--views 3 6 0] [--seeds 0 1 2] [--max-size PX] [--runs DIR] …
+    python benchmarks/results.py SET/images … --poses train    # with cameras from training photos alone
     python benchmarks/results.py [--runs DIR] [--show demo …] [--note TEXT]
 
 PHOTOS are whatever ``firstlight compare`` takes: ``demo``, folders of sets with cameras, or their ``images/``
@@ -37,6 +38,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="of each fit; by default each recipe's own")
     parser.add_argument("--minutes", type=float, help="of each fit, instead of steps")
     parser.add_argument("--max-size", type=int, default=640)
+    parser.add_argument("--poses", choices=["all", "train"], default="all", help="as for firstlight compare")
     parser.add_argument("--runs", type=Path, default=Path("runs/results"))
     parser.add_argument("--page", type=Path, default=DOCS / "results.md")
     parser.add_argument("--worst-of", default="default", metavar="RECIPE")
@@ -60,6 +62,7 @@ def main() -> None:
         steps=options.steps,
         minutes=options.minutes,
         max_size=options.max_size,
+        poses=options.poses,
     )
     for failed in rounds:
         write(failed)

@@ -10,9 +10,8 @@ from statistics import fmean
 from comparisons import (
     budget,
     machine_line,
-    method_of_cameras,
+    name_of,
     run_of,
-    set_name,
     some_run,
     table,
     views_of,
@@ -77,7 +76,7 @@ def _sets(comparisons: Sequence[Comparison]) -> list[str]:
     """How each comparison can be had again."""
     rows, commands = [], list[str]()
     for comparison in comparisons:
-        plan, name = comparison.plan, set_name(comparison.plan.photos)
+        plan, name = comparison.plan, name_of(comparison)
         runs = [run_of(comparison, trial) for row in comparison.rows for trial in row.trials[:1]]
         most = max(runs, key=lambda run: len(run.about["split"]["train"]), default=None)
         trained = held = size = "–"
@@ -85,11 +84,13 @@ def _sets(comparisons: Sequence[Comparison]) -> list[str]:
             trained, held = (str(len(most.about["split"][part])) for part in ("train", "test"))
             size = "{width}×{height}".format(**most.about["per_photo"][0])
         seeds = " ".join(map(str, plan.seeds))
-        rows.append((name, trained, held, size, method_of_cameras(comparison), budget(plan), seeds))
+        rows.append((name, trained, held, size, comparison.cameras(), budget(plan), seeds))
         views = " ".join(str(views or 0) for views in plan.views)
         length = f" --steps {plan.steps}" if plan.steps else ""
         length += f" --minutes {plan.minutes:g}" if plan.minutes else ""
-        commands.append(f"--views {views} --seeds {seeds}{length} --max-size {plan.max_size}")
+        found = f" --poses {plan.poses}" if plan.poses != "all" else ""
+        found += f" --matcher {plan.matcher}" if plan.matcher != "sift" else ""
+        commands.append(f"--views {views} --seeds {seeds}{length} --max-size {plan.max_size}{found}")
     same = dict.fromkeys(commands)
     return [
         "Each set as by `firstlight compare SET "
@@ -120,7 +121,7 @@ class _Table:
         self.rows: dict[tuple[str, str], Row] = {}  # by recipe and set
         self.reasons: dict[str, list[str]] = {}  # why something has no number → the sets where it has none
         for comparison in comparisons:
-            name = set_name(comparison.plan.photos)
+            name = name_of(comparison)
             for row in comparison.rows:
                 if row.views == views and (row.numbers or row.failures or row.skipped):
                     self.rows[row.recipe, name] = row

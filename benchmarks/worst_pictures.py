@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from comparisons import run_of, set_name
+from comparisons import name_of, run_of
 
 from firstlight.comparison import Comparison
 from firstlight.files.atomic import atomic_write
@@ -68,7 +68,7 @@ def worst_pictures(
 def _worst(comparisons: Sequence[Comparison], recipe: str) -> list[Bad]:
     worst: dict[tuple[str, str], Bad] = {}
     for comparison in comparisons:
-        name = set_name(comparison.plan.photos)
+        name = name_of(comparison)
         for row in comparison.rows:
             for trial in row.trials if row.recipe == recipe else ():
                 run = run_of(comparison, trial)

@@ -186,6 +186,7 @@ def compare(
     minutes: float | None = None,
     max_size: int = 640,
     hold_out: Literal["every8"] = "every8",
+    poses: Literal["all", "train"] = "all",
     matcher: Literal["sift", "xfeat", "aliked", "disk", "sift+aliked"] = "sift",
     out: Path | None = None,
 ) -> int:
@@ -204,6 +205,8 @@ def compare(
         minutes: Of each run, instead of steps: its geometry, its fit and its numbers, but not the cameras.
         max_size: Long side of the photos, in pixels; larger ones are shrunk.
         hold_out: Photos kept out of training to measure with.
+        poses: Find cameras once from all photos, or for each number of views from its training photos alone,
+            as for 'firstlight fit'.
         matcher: As for 'firstlight fit'.
         out: Folder for compare.html, compare.json and the runs. By default a new one under runs/.
     """
@@ -219,6 +222,7 @@ def compare(
         minutes=minutes,
         max_size=max_size,
         hold_out=hold_out,
+        poses=poses,
         matcher=matcher,
         out=out,
         progress=Terminal(),

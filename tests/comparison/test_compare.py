@@ -58,6 +58,7 @@ class Failing:
 
 
 VANILLA = replace(get_recipe("vanilla"), start=RandomBox(300))
+SPARSE = replace(get_recipe("vanilla"), name="sparse")
 BROKEN = replace(VANILLA, name="broken", start=Failing())
 
 
@@ -91,6 +92,30 @@ def test_what_a_recipe_optimises_may_need_depth(photos: Path, tmp_path: Path) ->
     found = compare(photos, ["coherentgs"], views=(3,), out=tmp_path / "out", steps=4, max_size=64)
     assert not found.rows[0].failures
     assert found.rows[0].numbers["steps"].mean == 4
+
+
+def test_cameras_of_training_photos_alone_are_shared_by_all_recipes(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    found = compare("demo", [SPARSE], views=(1, 6), poses="train", out=out, steps=10, max_size=64)
+    alone, six = found.rows
+    assert alone.state == "skipped" and "no cameras" in alone.why, "one photo has none"
+    assert not (out / "trials" / "sparse-1-0").exists() and not (out / "poses" / "1").exists()
+    about = Run.open(out / "trials" / "sparse-6-0").about
+    capture = load_demo()
+    split = capture.split(views=6)
+    names = [photo.name for photo in capture.photos]
+    assert about["split"]["train"] == [names[i] for i in split.train]
+    assert about["split"]["test"] == [names[i] for i in split.test]
+    assert about["options"]["poses"] == "train" and about["options"]["views"] == 6
+    assert "aligned" in about["summary"]["measured_on"] and six.numbers["psnr"].mean > 5
+    placed, mine = (json.loads((folder / "poses.json").read_text())["photos"] for folder in
+                    (out / "poses" / "6", out / "trials" / "sparse-6-0"))  # fmt: skip
+    assert placed == mine and {photo["name"] for photo in mine} == set(
+        about["split"]["train"] + about["split"]["test"]
+    )
+    assert len(found.pose_seconds) == 2
+    told = f"found from training photos alone in {found.pose_seconds[0]:.0f} s for 1"
+    assert found.cameras().startswith(told) and told in found.page.read_text()
 
 
 def test_a_budget_of_minutes_becomes_steps(photos: Path, tmp_path: Path) -> None:
@@ -146,7 +171,8 @@ def test_plans_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     assert Plan("a", ("mcmc",), (3, None), (1,), steps=30).joined(tmp_path) == Plan(
         "a", ("vanilla", "mcmc"), (None, 3), (0, 1), steps=30
     )
-    for other in (replace(plan, photos="b"), replace(plan, steps=40), replace(plan, max_size=100)):
+    changed = ({"photos": "b"}, {"steps": 40}, {"max_size": 100}, {"poses": "train"})
+    for other in (replace(plan, **news) for news in changed):
         with pytest.raises(InputError, match="choose another --out"):
             other.joined(tmp_path)
     with pytest.raises(InputError, match="not both"):

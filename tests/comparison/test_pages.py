@@ -44,7 +44,7 @@ def made(folder: Path, photos: str, psnr: dict[str, tuple[float, ...]]) -> Compa
         rows.append(Row(name, 3, trials, numbers, failures))
         for trial, value in zip(trials, values, strict=True):
             _run(folder / "trials" / trial.folder, name, value)
-    comparison = Comparison(folder, plan, rows, 12.0)
+    comparison = Comparison(folder, plan, rows, (12.0,))
     plan.save(folder)
     comparison.save()
     return comparison
@@ -71,6 +71,10 @@ def _noiseless() -> dict[str, Any]:
 def test_a_comparison_is_read_as_it_was_saved(tmp_path: Path) -> None:
     saved = made(tmp_path / "x", "x", {"vanilla": (20.0, 21.0), "mcmc": ()})
     assert Comparison.open(tmp_path / "x") == saved
+    stored = json.loads((tmp_path / "x" / "compare.json").read_text()) | {"pose_seconds": 12.0}
+    del stored["plan"]["poses"]
+    (tmp_path / "x" / "compare.json").write_text(json.dumps(stored))
+    assert Comparison.open(tmp_path / "x") == saved, "as early versions wrote it"
     with pytest.raises(InputError, match="holds no comparison"):
         Comparison.open(tmp_path)
     (tmp_path / "x" / "compare.json").write_text('{"rows": 3}')

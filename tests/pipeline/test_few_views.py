@@ -32,6 +32,14 @@ def test_only_training_photos_and_those_to_measure_with_are_placed(run: pipeline
     assert all("without changing these" in reasons[names[i]] for i in split.test)
 
 
+def test_who_is_held_out_is_decided_before_cameras_are_found() -> None:
+    source = load_demo()
+    split = source.split(views=6)
+    placed = load_demo(with_cameras=True).select([*split.train[1:], *split.test[:1]])  # two found no camera
+    found = pipeline.split_placed(placed, source, "every8", 6, "train")
+    assert found.test == [5] and found.train == [0, 1, 2, 3, 4]
+
+
 def test_held_out_cameras_are_aligned_and_the_run_says_so(run: pipeline.Run) -> None:
     assert "aligned to the frozen scene" in run.summary["measured_on"]
     assert run.summary["psnr"] > run.summary["psnr_unaligned_cameras"] > 10

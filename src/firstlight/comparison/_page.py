@@ -83,10 +83,13 @@ def _header(comparison: Comparison) -> Html:
         budget = f"{words.count(plan.steps)} steps each"
     elif plan.minutes is not None:
         budget = f"{words.duration(60 * plan.minutes)} of fitting each"
+    aligned = ""
+    if plan.poses == "train":
+        aligned = "The cameras of these are aligned to each finished scene before they are compared with it. "
     said = (
         f"{words.plural(len(plan.recipes), 'recipe')}, {words.plural(len(plan.seeds), 'seed')}, {budget}. "
-        f"All share the photos (at most {plan.max_size} pixels), their cameras (found once with every photo, "
-        f"in {words.duration(comparison.pose_seconds)}) and the photos held out, which the numbers are from. "
+        f"All share the photos (at most {plan.max_size} pixels), their cameras ({comparison.cameras()}) "
+        f"and the photos held out, which the numbers are from. {aligned}"
         "Seconds are those of making the scene: preparing photos, dense geometry, the start and the fit, but "
         f"not compiling kernels and measuring. {SEEN_WORDS}. Behind ± is half the range over seeds."
     )
@@ -162,7 +165,7 @@ def _curves(shown: list[_Shown]) -> Html:
     )
     said = (
         "Lines are of each seed on the way, from the first fifth of its steps on; a dot is the mean of their "
-        "ends. Where a recipe moves cameras, held-out ones are aligned to the scene for the dot alone."
+        "ends. Where held-out cameras are aligned to the scene, that is for the dot alone."
     )
     return element("div", drawn, element("p", said, class_="fine"))
 

@@ -12,10 +12,11 @@ from typing import Any
 from firstlight.errors import InputError
 from firstlight.files.atomic import atomic_write
 from firstlight.fitting import check_budget
+from firstlight.pipeline import PosedBy
 
 PLAN_FILE = "plan.json"
 # What all trials of one folder must have in common, or their numbers do not belong into one table.
-SHARED = ("photos", "steps", "minutes", "max_size", "hold_out", "matcher")
+SHARED = ("photos", "steps", "minutes", "max_size", "hold_out", "matcher", "poses")
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Plan:
     max_size: int = 640
     hold_out: str | tuple[str, ...] = "every8"
     matcher: str = "sift"
+    poses: PosedBy = "all"  # whose photos cameras are found from, where none came with them
 
     def __post_init__(self) -> None:
         for name in ("recipes", "views", "seeds"):

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from rich.table import Table
 from rich.text import Text
 
+from firstlight.comparison._cameras import came_with_photos
 from firstlight.comparison._plan import Plan, Trial, plan_of
 from firstlight.comparison._trial import Failure, Skipped, finished_run
 from firstlight.errors import InputError
@@ -83,7 +84,7 @@ class Comparison:
     folder: Path
     plan: Plan
     rows: list[Row]
-    pose_seconds: float  # spent once, for all trials
+    pose_seconds: tuple[float, ...]  # for the cameras: of all trials, or of each of the plan's views
 
     @staticmethod
     def open(folder: str | Path) -> Comparison:
@@ -96,7 +97,9 @@ class Comparison:
         try:
             stored = json.loads(path.read_text())
             rows = [_anew(_row(row), path.parent) for row in stored["rows"]]
-            return Comparison(path.parent, plan_of(stored["plan"]), rows, float(stored["pose_seconds"]))
+            seconds = stored["pose_seconds"]  # one number in early versions
+            seconds = tuple(map(float, seconds if isinstance(seconds, list) else [seconds]))
+            return Comparison(path.parent, plan_of(stored["plan"]), rows, seconds)
         except FileNotFoundError as error:
             raise InputError(f"{folder}: holds no comparison (it has no {RESULTS_FILE}).") from error
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -115,6 +118,16 @@ class Comparison:
         }
         with atomic_write(self.folder / RESULTS_FILE) as temporary:
             temporary.write_text(json.dumps(content, indent=1) + "\n")
+
+    def cameras(self) -> str:
+        """Where they came from, in a few words."""
+        if came_with_photos(self.folder, self.plan):
+            return "came with the photos"
+        if self.plan.poses == "all":
+            return f"found with every photo in {self.pose_seconds[0]:.0f} s"
+        spent = zip(self.plan.views, self.pose_seconds, strict=True)
+        each = ", ".join(f"{seconds:.0f} s for {views or 'all'}" for views, seconds in spent)
+        return f"found from training photos alone in {each}"
 
     def ranked(self, views: int | None) -> list[Row]:
         """Rows of one number of views, best PSNR first, those without numbers last."""

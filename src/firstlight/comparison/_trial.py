@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from firstlight.capture import load
+from firstlight.comparison._cameras import cameras_folder
 from firstlight.comparison._plan import Plan, Trial
 from firstlight.errors import InputError
 from firstlight.fitting import Recipe, fit_gaussians
-from firstlight.pipeline import Run, fit, new_folder, prepare, resume
+from firstlight.pipeline import Run, fit, new_folder, prepare, resume, split_placed
 from firstlight.pipeline.warm_up import REST, STEPS, warming
 from firstlight.poses import load_placed
 from firstlight.starts import RandomBox
@@ -89,13 +90,14 @@ def _agree(then: Any, now: Any) -> bool:
 
 def _work(plan: Plan, trial: Trial, recipe: Recipe, folder: Path) -> None:
     """The body of the process."""
-    capture = load_placed(folder, load(plan.photos)).capture
+    source = load(plan.photos)
+    placed = load_placed(cameras_folder(folder, plan, trial.views), source)
     out = folder / "trials" / trial.folder
     if (out / "run.json").exists():
-        resume(out, photos=capture, recipe=recipe)
+        resume(out, photos=source, recipe=recipe, placed=placed)
         return
-    small = prepare(capture, plan.max_size)
-    split = small.split(plan.hold_out, trial.views)
+    small = prepare(placed.capture, plan.max_size)
+    split = split_placed(small, source, plan.hold_out, trial.views, plan.poses)
     fitted = recipe.for_photos(len(split.train))
     # Compiles and loads the kernels: no recipe is to pay for that. Plain Gaussians anywhere need no geometry.
     with warming() as kernels:
@@ -104,7 +106,7 @@ def _work(plan: Plan, trial: Trial, recipe: Recipe, folder: Path) -> None:
     plain = replace(fitted, start=RandomBox(500), representation=None, steps=2)
     fit_gaussians(small, plain, split, seed=trial.seed)
     fit(
-        capture,
+        source,
         recipe,
         out=out,
         views=trial.views,
@@ -113,4 +115,7 @@ def _work(plan: Plan, trial: Trial, recipe: Recipe, folder: Path) -> None:
         max_size=plan.max_size,
         hold_out=plan.hold_out,
         seed=trial.seed,
+        poses=plan.poses,
+        matcher=plan.matcher,
+        placed=placed,
     )

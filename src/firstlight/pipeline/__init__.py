@@ -8,8 +8,11 @@ from firstlight.pipeline.objects import pose_object as pose_object
 from firstlight.pipeline.run_folder import Run as Run
 from firstlight.pipeline.run_folder import new_folder as new_folder
 from firstlight.pipeline.stages import Options as Options
+from firstlight.pipeline.stages import PosedBy as PosedBy
 from firstlight.pipeline.stages import check_photos as check_photos
 from firstlight.pipeline.stages import evaluate as evaluate
+from firstlight.pipeline.stages import find_cameras as find_cameras
 from firstlight.pipeline.stages import fit as fit
 from firstlight.pipeline.stages import prepare as prepare
 from firstlight.pipeline.stages import resume as resume
+from firstlight.pipeline.stages import split_placed as split_placed

@@ -44,6 +44,7 @@ from firstlight.pipeline.run_folder import Run, claim_folder, new_folder
 from firstlight.pipeline.warm_up import REST, STEPS, is_cold, warming
 from firstlight.poses import (
     PLACED_FILE,
+    Guess,
     Placed,
     estimate,
     get_matcher,
@@ -115,6 +116,7 @@ def fit(
     geometry: str | None = None,
     repair: str | None = None,
     matcher: str = "sift",
+    placed: Placed | None = None,
     checkpoint_seconds: float = 60.0,
     progress: Progress | None = None,
     audience: Audience | None = None,
@@ -136,6 +138,7 @@ def fit(
     photos were taken helps to find cameras too. repair: a diffusion model that repairs views between the
     photos, which are then learned from (``RepairedViews``): a name in ``firstlight.repair.REPAIRERS``
     or a folder. matcher: what finds the same points in photos, a name in ``firstlight.poses.MATCHERS``.
+    placed: cameras of these photos that were found before, by the same ``poses``, ``hold_out`` and ``views``.
     checkpoint_seconds: between two checkpoints, which :func:`resume` goes on from.
     InputError when the photos or the folder cannot be used.
     """
@@ -189,7 +192,7 @@ def fit(
         versions=versions(),
         timings={},
     )
-    stages = _Stages(run, options, parts, photos, progress, audience)
+    stages = _Stages(run, options, parts, photos, progress, audience, placed)
     try:
         return stages.go(checkpoint_seconds)
     except InputError:
@@ -205,13 +208,15 @@ def resume(
     *,
     photos: str | Path | Capture | None = None,
     recipe: Recipe | None = None,
+    placed: Placed | None = None,
     progress: Progress | None = None,
     audience: Audience | None = None,
 ) -> Run:
     """Go on with a run that was stopped, with the options it began with.
 
     photos: where the same photos are now, by default where they were; needed where the run was given a
-    ``Capture``. recipe: needed where it was given one that has no name in ``firstlight.recipes``.
+    ``Capture``. recipe: needed where it was given one that has no name in ``firstlight.recipes``. placed: as
+    for :func:`fit`, in case that the run was stopped before it had kept its cameras.
     """
     run = Run.open(folder)
     progress = progress or Silent()
@@ -225,7 +230,8 @@ def resume(
             f"{run.folder}: the recipe '{options.recipe}' has changed since this run began. "
             "Start a new run, or use the version of firstlight that began it."
         )
-    return _Stages(run, options, parts, photos or str(run.about["photos"]), progress, audience).go()
+    photos = photos or str(run.about["photos"])
+    return _Stages(run, options, parts, photos, progress, audience, placed).go()
 
 
 def evaluate(
@@ -277,6 +283,41 @@ def prepare(capture: Capture, max_size: int) -> Capture:
     # Shrunk first, because less is then to be warped; but a face shows a quarter of its panorama's round.
     whole = 4 * max_size if capture.cameras.model == "equirectangular" else max_size
     return undistort(capture.resized(whole)).resized(max_size)
+
+
+def find_cameras(
+    capture: Capture,
+    alone: Split | None = None,
+    *,
+    matcher: str = "sift",
+    guess: Guess | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Placed:
+    """Cameras from the photos: from all, or from those that ``alone`` trains on, and no others.
+
+    Its held-out photos are then placed against these. InputError when two photos cannot be placed.
+    """
+    method = partial(structure_from_motion, matcher=get_matcher(matcher), guess=guess)
+    if alone is None:
+        return estimate(capture, seed=seed, progress=progress, method=method)
+    placed = estimate(capture.select(alone.train), seed=seed, progress=progress, method=method)
+    held_out = [capture.photos[i] for i in alone.test]
+    return place_against(placed, held_out, seed=seed, progress=progress) if held_out else placed
+
+
+def split_placed(
+    capture: Capture, source: Capture, hold_out: HoldOut | Sequence[str], views: int | None, poses: PosedBy
+) -> Split:
+    """Who of ``capture``, whose cameras are known, trains and who is held out.
+
+    Where cameras were found from training photos alone, that was decided before, among all of ``source``.
+    """
+    if poses == "all" or source.posed:
+        return capture.split(hold_out, views)
+    there = {photo.name for photo in capture.photos}
+    held_out = {source.photos[i].name for i in source.split(hold_out, views).test}
+    return capture.split(sorted(held_out & there))
 
 
 def check_photos(recipe: Recipe, capture: Capture, train: list[int]) -> None:
@@ -348,10 +389,12 @@ class _Stages:
         photos: str | Path | Capture,
         progress: Progress,
         audience: Audience | None,
+        placed: Placed | None = None,
         again: bool = False,  # it is complete, and only to be measured: what it took is known
     ) -> None:
         self.run, self.options, self.recipe = run, options, recipe
         self.photos, self.progress, self.audience = photos, progress, audience
+        self.placed = placed  # before this run
         self.again = again
         self.worked = False  # on something that would be a pity to lose
 
@@ -458,33 +501,33 @@ class _Stages:
     def plan_memory(self, source: Capture) -> None:
         """Say what the run will need before it begins, and what to do where there is too little."""
         train = self.split(source).train
-        plan = plan_memory(source.photos, train, self.recipe.for_photos(len(train)), source.posed)
+        posed = source.posed or self.placed is not None
+        plan = plan_memory(source.photos, train, self.recipe.for_photos(len(train)), posed)
         for line in told(plan, usable_memory_mb(), compiling=is_cold()):
             self.progress.note(line)
         self.run.write(memory_planned_mb={"total": round(plan.total, 1), **asdict(plan)})
 
     def place(self, capture: Capture) -> Placed:
-        """Cameras: those that came with the photos, those that this run found before, or new ones."""
+        """Cameras: those that came with the photos, that were found before, or new ones."""
         if (self.run.folder / PLACED_FILE).exists():
             return load_placed(self.run.folder, capture)
         with self.timed("poses"):
-            placed = given(capture) if capture.posed else self.found(capture)
+            placed = self.placed or (given(capture) if capture.posed else self.found(capture))
             save_placed(self.run.folder, placed)
-            self.worked = not capture.posed
+            self.worked = not capture.posed and self.placed is None
         return placed
 
     def found(self, capture: Capture) -> Placed:
         """Cameras from the photos: from all, or from those to train on, against which others are placed."""
-        seed, progress = self.options.seed, self.progress
         source = None if self.recipe.geometry is None else get_provider(self.recipe.geometry).make()
-        guess = source.cameras if isinstance(source, MultiView) else None
-        method = partial(structure_from_motion, matcher=get_matcher(self.options.matcher), guess=guess)
-        if self.options.poses == "all":
-            return estimate(capture, seed=seed, progress=progress, method=method)
-        split = self.split(capture)
-        placed = estimate(capture.select(split.train), seed=seed, progress=progress, method=method)
-        held_out = [capture.photos[i] for i in split.test]
-        return place_against(placed, held_out, seed=seed, progress=progress) if held_out else placed
+        return find_cameras(
+            capture,
+            self.split(capture) if self.options.poses == "train" else None,
+            matcher=self.options.matcher,
+            guess=source.cameras if isinstance(source, MultiView) else None,
+            seed=self.options.seed,
+            progress=self.progress,
+        )
 
     def split(self, capture: Capture) -> Split:
         return capture.split(self.options.hold_out, self.options.views)
@@ -493,14 +536,11 @@ class _Stages:
         """Photos at the size of the fit, through ideal lenses; and who is held out."""
         with self.timed("prepare"):
             capture = prepare(placed.capture, self.recipe.max_size)
-            split = self.split(capture)
+            asked = self.options
+            split = split_placed(capture, source, asked.hold_out, asked.views, asked.poses)
             size = self.recipe.for_photos(len(split.train)).max_size
             if size != self.recipe.max_size:  # nothing was decoded yet
                 capture = prepare(placed.capture, size)
-            if self.options.poses == "train" and not source.posed:  # it was split before cameras were found
-                there = {photo.name for photo in capture.photos}
-                held_out = {source.photos[i].name for i in self.split(source).test}
-                split = capture.split(sorted(held_out & there))
         names = [photo.name for photo in capture.photos]
         self.run.write(
             layout=capture.layout,
