@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from firstlight import pipeline
 from firstlight.capture import load_demo
@@ -15,6 +16,8 @@ from firstlight.errors import InputError
 from firstlight.fitting import checkpoint
 from firstlight.pipeline import stages
 from firstlight.poses import PLACED_FILE, given
+from firstlight.recipes import get_recipe
+from firstlight.scene import Capture, Gaussians
 
 
 def test_a_full_disk_stops_the_run_and_keeps_what_was_saved(
@@ -43,17 +46,26 @@ def test_a_full_disk_stops_the_run_and_keeps_what_was_saved(
     assert pipeline.resume(folder, photos=capture).complete
 
 
+@dataclass(frozen=True)
+class Refusing:
+    """A start that finds something wrong with the photos."""
+
+    def __call__(self, capture: Capture, generator: torch.Generator) -> Gaussians:
+        raise InputError("nothing to start from")
+
+
 def test_cameras_that_were_found_outlive_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They may have taken minutes. Those that came with the photos cost nothing: the folder is free again."""
     with_cameras = load_demo(with_cameras=True)
+    refusing = replace(get_recipe("vanilla"), name="refusing", start=Refusing())
     monkeypatch.setattr(stages._Stages, "found", lambda self, capture: given(with_cameras))
     for photos, kept in ((load_demo(), True), (with_cameras, False)):
         folder = tmp_path / str(kept)
-        with pytest.raises(InputError, match="mask"):
-            pipeline.fit(photos, "sgpose", out=folder, max_size=64)
+        with pytest.raises(InputError, match="nothing to start from"):
+            pipeline.fit(photos, refusing, out=folder, max_size=64)
         assert (folder / PLACED_FILE).exists() == (folder / "run.json").exists() == kept
-    with pytest.raises(InputError, match="mask"):
-        pipeline.resume(tmp_path / "True", photos=load_demo())
+    with pytest.raises(InputError, match="nothing to start from"):
+        pipeline.resume(tmp_path / "True", photos=load_demo(), recipe=refusing)
 
 
 def test_panoramas_with_moving_cameras_are_refused_at_once(tmp_path: Path) -> None:
