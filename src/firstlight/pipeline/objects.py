@@ -10,8 +10,8 @@ import torch
 from firstlight.capture import load, load_photo
 from firstlight.errors import InputError
 from firstlight.objects import ObjectModel, ObjectPose
+from firstlight.pipeline.photos import prepare
 from firstlight.pipeline.run_folder import Run
-from firstlight.pipeline.stages import prepare
 from firstlight.poses import load_placed
 from firstlight.progress import Progress, Silent
 from firstlight.scene import Cameras, Capture, Photo

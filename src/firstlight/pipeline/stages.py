@@ -5,27 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
-
-import numpy as np
-import numpy.typing as npt
-import torch
-from torch import Tensor
+from typing import Any, Protocol
 
 from firstlight.capture import load
 from firstlight.errors import InputError
-from firstlight.evaluate import Depths, Evaluation, evaluate_photos, seen_mask, write_report
+from firstlight.evaluate import write_report
 from firstlight.fitting import (
     CameraRefinement,
     Pace,
     Recipe,
-    RepairedViews,
-    align_cameras,
     check_budget,
     fit_gaussians,
     peak_memory_mb,
@@ -39,31 +31,24 @@ from firstlight.geometry import (
     save_geometry,
 )
 from firstlight.pipeline.machine import machine, versions
+from firstlight.pipeline.measuring import measure
 from firstlight.pipeline.memory_plan import plan_memory, told, usable_memory_mb
+from firstlight.pipeline.options import Options, PosedBy, recipe_for, stored_options
+from firstlight.pipeline.photos import check_photos, find_cameras, prepare, split_placed
 from firstlight.pipeline.run_folder import Run, claim_folder, new_folder
 from firstlight.pipeline.warm_up import REST, STEPS, is_cold, warming
 from firstlight.poses import (
     PLACED_FILE,
-    Guess,
     Placed,
-    estimate,
     get_matcher,
     given,
     load_placed,
-    place_against,
     refined,
     save_placed,
-    structure_from_motion,
-    undistort,
 )
 from firstlight.progress import Progress, Silent
-from firstlight.recipes import STANDARD, at_quality, get_recipe
-from firstlight.render import render_camera
-from firstlight.repair import get_repairer
+from firstlight.recipes import STANDARD, get_recipe
 from firstlight.scene import Capture, Gaussians, HoldOut, Split
-from firstlight.starts import outline
-
-PosedBy = Literal["all", "train"]
 
 # What comes after a fit, for each photo that it is measured with, in steps on whole photos: numbers and
 # pictures, and the alignment of its camera. Seen on runs of 240 pixels: 10 to 50, and about 100.
@@ -76,26 +61,6 @@ class Audience(Protocol):
     def show_capture(self, capture: Capture) -> None: ...
 
     def update(self, gaussians: Gaussians, text: str | None = None) -> None: ...
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a run was asked for; kept in ``run.json`` so that it can go on."""
-
-    recipe: str = "default"
-    quality: str = STANDARD  # of recipes.QUALITIES
-    views: int | None = None
-    steps: int | None = None  # this and the next two: instead of what recipe and quality say
-    max_gaussians: int | None = None
-    max_size: int | None = None
-    minutes: float | None = None  # of the whole run, instead of steps
-    hold_out: HoldOut | tuple[str, ...] = "every8"
-    seed: int = 0
-    poses: PosedBy = "all"
-    refine_cameras: bool = False
-    geometry: str | None = None  # instead of the recipe's; 'none' for none
-    repair: str | None = None  # of virtual views
-    matcher: str = "sift"  # of poses.MATCHERS
 
 
 def fit(
@@ -170,7 +135,7 @@ def fit(
         matcher=matcher,
     )
     get_matcher(matcher)  # better now than after minutes
-    parts = _parts(recipe, options)
+    parts = recipe_for(recipe, options)
     source = photos.layout if isinstance(photos, Capture) else str(photos)
     if out is None:
         stem = "capture" if isinstance(photos, Capture) else Path(photos).resolve().name
@@ -224,7 +189,7 @@ def resume(
         progress.note(f"{run.folder}: is complete already.")
         return run
     options = stored_options(run)
-    parts = _parts(recipe or options.recipe, options)
+    parts = recipe_for(recipe or options.recipe, options)
     if json.loads(json.dumps(run.about["recipe"])) not in _descriptions(parts):
         raise InputError(
             f"{run.folder}: the recipe '{options.recipe}' has changed since this run began. "
@@ -275,102 +240,6 @@ def _measured_with(run: Run) -> Recipe:
         raise InputError(
             f"{run.folder}: its run.json is not of this version of firstlight ({error})."
         ) from error
-
-
-def prepare(capture: Capture, max_size: int) -> Capture:
-    """A capture with cameras as the fit takes it: pinhole cameras, photos of at most ``max_size`` pixels."""
-    assert capture.cameras is not None
-    # Shrunk first, because less is then to be warped; but a face shows a quarter of its panorama's round.
-    whole = 4 * max_size if capture.cameras.model == "equirectangular" else max_size
-    return undistort(capture.resized(whole)).resized(max_size)
-
-
-def find_cameras(
-    capture: Capture,
-    alone: Split | None = None,
-    *,
-    matcher: str = "sift",
-    guess: Guess | None = None,
-    seed: int = 0,
-    progress: Progress | None = None,
-) -> Placed:
-    """Cameras from the photos: from all, or from those that ``alone`` trains on, and no others.
-
-    Its held-out photos are then placed against these. InputError when two photos cannot be placed.
-    """
-    method = partial(structure_from_motion, matcher=get_matcher(matcher), guess=guess)
-    if alone is None:
-        return estimate(capture, seed=seed, progress=progress, method=method)
-    placed = estimate(capture.select(alone.train), seed=seed, progress=progress, method=method)
-    held_out = [capture.photos[i] for i in alone.test]
-    return place_against(placed, held_out, seed=seed, progress=progress) if held_out else placed
-
-
-def split_placed(
-    capture: Capture, source: Capture, hold_out: HoldOut | Sequence[str], views: int | None, poses: PosedBy
-) -> Split:
-    """Who of ``capture``, whose cameras are known, trains and who is held out.
-
-    Where cameras were found from training photos alone, that was decided before, among all of ``source``.
-    """
-    if poses == "all" or source.posed:
-        return capture.split(hold_out, views)
-    there = {photo.name for photo in capture.photos}
-    held_out = {source.photos[i].name for i in source.split(hold_out, views).test}
-    return capture.split(sorted(held_out & there))
-
-
-def check_photos(recipe: Recipe, capture: Capture, train: list[int]) -> None:
-    """InputError when the recipe and the photos do not go together.
-
-    Asked of photos as they came: undistorted ones have masks of another meaning.
-    """
-    fitted = recipe.for_photos(len(train))
-    if fitted.cameras is not None and any(photo.panorama for photo in capture.photos):
-        raise InputError(
-            "Cameras of panoramas cannot be refined. Run without --refine-cameras, or with another recipe."
-        )
-    if fitted.needs_masks:
-        for index in train:
-            outline(capture.photos[index])
-
-
-def stored_options(run: Run) -> Options:
-    """The options that ``run`` began with."""
-    try:
-        stored = dict(run.about["options"])
-        if isinstance(stored.get("hold_out"), list):
-            stored["hold_out"] = tuple(stored["hold_out"])
-        return Options(**stored)
-    except (KeyError, TypeError) as error:
-        raise InputError(
-            f"{run.folder}: its run.json is not of this version of firstlight ({error})."
-        ) from error
-
-
-def _parts(recipe: str | Recipe, options: Options) -> Recipe:
-    """The recipe, and the one it has for few photos, with what the run was asked for."""
-    known = get_recipe(recipe) if isinstance(recipe, str) else recipe
-    return _changed(at_quality(known, options.quality), options)
-
-
-def _changed(chosen: Recipe, options: Options) -> Recipe:
-    if chosen.few is not None:
-        chosen = replace(chosen, few=_changed(chosen.few, options))
-    if options.refine_cameras and chosen.cameras is None:
-        chosen = replace(chosen, cameras=CameraRefinement())
-    if options.geometry is not None:
-        chosen = replace(chosen, geometry=None if options.geometry == "none" else options.geometry)
-    if chosen.geometry is not None:
-        get_provider(chosen.geometry)  # better now than after minutes
-    if options.repair is not None:
-        get_repairer(options.repair)
-        chosen = replace(chosen, losses=(*chosen.losses, RepairedViews(options.repair)))
-    if options.max_gaussians is not None:
-        chosen = chosen.limited(options.max_gaussians)
-    if options.max_size is not None:
-        chosen = replace(chosen, max_size=options.max_size)
-    return chosen if options.steps is None else replace(chosen, steps=options.steps)
 
 
 def _descriptions(recipe: Recipe) -> list[dict[str, Any]]:
@@ -588,23 +457,21 @@ class _Stages:
         return hashlib.sha256(decided.encode()).hexdigest()
 
     def measure(self, gaussians: Gaussians, capture: Capture, split: Split) -> None:
-        """Quality on held-out photos (where none is, on the training photos: it says so), and the report."""
-        held_out, unaligned = bool(split.test), None
+        """Quality on held-out photos, or on those that train where none is; and the report."""
         with self.timed("evaluate"):
-            shown = split.test or split.train
-            if held_out and self.aligns:
-                unaligned = self.compare(gaussians, capture, shown)
-                antialiased = self.recipe.antialiased
-                cameras = align_cameras(
-                    gaussians, capture, shown, antialiased=antialiased, progress=self.progress
-                )
-                capture = replace(capture, cameras=cameras)
-            seen = self.seen(gaussians, capture, split.train) if held_out else None
-            evaluation = self.compare(gaussians, capture, shown, self.run.folder / "renders", seen)
+            found = measure(
+                gaussians,
+                capture,
+                split,
+                align=self.aligns,
+                antialiased=self.recipe.antialiased,
+                folder=self.run.folder / "renders",
+                progress=self.progress,
+            )
         self.run.write(
             status="complete",
-            summary=self.summary(evaluation, gaussians, held_out, unaligned),
-            per_photo=[{**photo, "held_out": held_out} for photo in evaluation.per_photo],
+            summary={**found.summary, **self.made(gaussians)},
+            per_photo=found.per_photo,
         )
         with self.timed("report"):
             write_report(self.run.folder)
@@ -614,58 +481,10 @@ class _Stages:
         """Whether held-out cameras have to be aligned to the scene before they can be compared with it."""
         return self.recipe.cameras is not None or self.options.poses == "train"
 
-    def compare(
-        self,
-        gaussians: Gaussians,
-        capture: Capture,
-        shown: list[int],
-        folder: Path | None = None,
-        seen: Callable[[int], npt.NDArray[np.uint8]] | None = None,
-    ) -> Evaluation:
-        render = self.renderer(gaussians, capture)
-        return evaluate_photos(render, capture, shown, folder, self.progress, seen)
-
-    def seen(
-        self, gaussians: Gaussians, capture: Capture, train: list[int]
-    ) -> Callable[[int], npt.NDArray[np.uint8]]:
-        """What of a photo training photos show, by the depth of the finished scene."""
-        cameras = capture.cameras
-        assert cameras is not None
-
-        @torch.no_grad()
-        def depths(index: int) -> Depths:
-            camera = cameras.select([index])
-            colors, alpha, _ = render_camera(
-                gaussians, camera, sh_degree=0, antialiased=self.recipe.antialiased, depth=True
-            )
-            return Depths(camera, colors[..., 3], alpha)
-
-        return lambda index: seen_mask(depths, index, cameras, train)
-
-    def renderer(self, gaussians: Gaussians, capture: Capture) -> Callable[[int], Tensor]:
-        cameras = capture.cameras
-        assert cameras is not None
-        background = None if capture.background is None else torch.tensor(capture.background)
-
-        @torch.no_grad()
-        def render(index: int) -> Tensor:
-            return render_camera(
-                gaussians, cameras.select([index]), background=background, antialiased=self.recipe.antialiased
-            )[0]
-
-        return render
-
-    def summary(
-        self, evaluation: Evaluation, gaussians: Gaussians, held_out: bool, unaligned: Evaluation | None
-    ) -> dict[str, Any]:
+    def made(self, gaussians: Gaussians) -> dict[str, Any]:
+        """What it took to make the scene, for the summary."""
         before = self.run.summary
-        whose = "held-out photos" if held_out else "training photos: none was held out"
-        if unaligned is not None:
-            whose += ", their cameras aligned to the frozen scene"
         return {
-            **evaluation.means,
-            "measured_on": whose,
-            "psnr_unaligned_cameras": None if unaligned is None else unaligned.means["psnr"],
             "seconds": before["seconds"] if self.again else round(sum(self.run.about["timings"].values()), 2),
             "fit_seconds": before.get("fit_seconds"),
             "steps": before.get("steps", self.recipe.steps),

@@ -1,0 +1,74 @@
+"""What a run is asked for, and what that makes of a recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from firstlight.errors import InputError
+from firstlight.fitting import CameraRefinement, Recipe, RepairedViews
+from firstlight.geometry import get_provider
+from firstlight.pipeline.run_folder import Run
+from firstlight.recipes import STANDARD, at_quality, get_recipe
+from firstlight.repair import get_repairer
+from firstlight.scene import HoldOut
+
+PosedBy = Literal["all", "train"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run was asked for; kept in ``run.json`` so that it can go on."""
+
+    recipe: str = "default"
+    quality: str = STANDARD  # of recipes.QUALITIES
+    views: int | None = None
+    steps: int | None = None  # this and the next two: instead of what recipe and quality say
+    max_gaussians: int | None = None
+    max_size: int | None = None
+    minutes: float | None = None  # of the whole run, instead of steps
+    hold_out: HoldOut | tuple[str, ...] = "every8"
+    seed: int = 0
+    poses: PosedBy = "all"
+    refine_cameras: bool = False
+    geometry: str | None = None  # instead of the recipe's; 'none' for none
+    repair: str | None = None  # of virtual views
+    matcher: str = "sift"  # of poses.MATCHERS
+
+
+def stored_options(run: Run) -> Options:
+    """The options that ``run`` began with."""
+    try:
+        stored = dict(run.about["options"])
+        if isinstance(stored.get("hold_out"), list):
+            stored["hold_out"] = tuple(stored["hold_out"])
+        return Options(**stored)
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{run.folder}: its run.json is not of this version of firstlight ({error})."
+        ) from error
+
+
+def recipe_for(recipe: str | Recipe, options: Options) -> Recipe:
+    """The recipe, and the one it has for few photos, with what the run was asked for."""
+    known = get_recipe(recipe) if isinstance(recipe, str) else recipe
+    return _changed(at_quality(known, options.quality), options)
+
+
+def _changed(chosen: Recipe, options: Options) -> Recipe:
+    if chosen.few is not None:
+        chosen = replace(chosen, few=_changed(chosen.few, options))
+    if options.refine_cameras and chosen.cameras is None:
+        chosen = replace(chosen, cameras=CameraRefinement())
+    if options.geometry is not None:
+        chosen = replace(chosen, geometry=None if options.geometry == "none" else options.geometry)
+    if chosen.geometry is not None:
+        get_provider(chosen.geometry)  # better now than after minutes
+    if options.repair is not None:
+        get_repairer(options.repair)
+        chosen = replace(chosen, losses=(*chosen.losses, RepairedViews(options.repair)))
+    if options.max_gaussians is not None:
+        chosen = chosen.limited(options.max_gaussians)
+    if options.max_size is not None:
+        chosen = replace(chosen, max_size=options.max_size)
+    return chosen if options.steps is None else replace(chosen, steps=options.steps)
