@@ -156,7 +156,8 @@ def test_resume_needs_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 def test_listings(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recipes"]) == 0
-    assert "mcmc" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "mcmc" in told and "Apache-2.0" in told and "pretrained weights" in told
     assert main(["doctor"]) == 0
     told = capsys.readouterr().out
     assert "torch" in told and "--geometry stereo" in told and "licence" in told

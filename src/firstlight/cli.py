@@ -27,6 +27,7 @@ from firstlight.progress import Terminal
 
 if TYPE_CHECKING:
     from firstlight.pipeline import Run
+    from firstlight.pretrained import Pretrained, Use
 
 app = tyro.extras.SubcommandApp()
 
@@ -434,19 +435,43 @@ def compress(
 
 @app.command
 def recipes() -> int:
-    """List the methods that 'firstlight fit --recipe' knows."""
+    """List the methods that 'firstlight fit --recipe' knows, and the pretrained weights that they can use."""
     from firstlight.recipes import RECIPES, status
 
-    table = Table("recipe", "what it does", "changes", "needs", "status")
+    table = Table("recipe", "", "what it is")
+    uses: list[Use] = []
+    table.columns[0].no_wrap = True
     for recipe in RECIPES.values():
         now = status(recipe)
-        needs = ", ".join(now.needs) + (f" (weights: {now.licence})" if now.licence else "")
-        needs += "photos with masks" if now.masks else ""
-        told = f"{recipe.summary} {recipe.paper}" if recipe.paper else recipe.summary
-        table.add_row(recipe.name, told, ", ".join(now.stages) or "–", needs or "–", now.works)
-        table.add_section()
-    Console().print(table)
+        uses += now.weights
+        lines = {
+            "does": recipe.summary,
+            "paper": recipe.paper,
+            "changes": ", ".join(now.stages),
+            "needs": ", ".join((*now.needs, *(["photos with masks"] if now.masks else []))),
+            "weights": "; ".join(map(_told, now.weights)),
+            "status": now.works,
+        }
+        told = [(name, Text(text)) for name, text in lines.items() if text]
+        for number, (name, text) in enumerate(told, 1):
+            table.add_row(recipe.name if number == 1 else "", name, text, end_section=number == len(told))
+    listed = Table("pretrained weights", "used", "licence", "on this computer")
+    listed.columns[0].no_wrap, listed.columns[-1].overflow = True, "fold"
+    for one, option in dict.fromkeys((one, use.option) for use in uses for one in use.choices):
+        lacking = f"needs {', '.join(one.missing)}: {one.install}" if one.missing else "not here"
+        here = Text("at hand" if one.at_hand else lacking)
+        listed.add_row(one.name, option or "where at hand", one.licence, here)
+    for each in (table, listed):
+        Console().print(each)
     return 0
+
+
+def _told(use: Use) -> str:
+    """Which weights, and what takes their place."""
+    names = use.choices[0].name if len(use.choices) == 1 else "one of the networks below"
+    asked = f"with {use.option}: " if use.option else ""
+    told = f"{asked}{names} ({', '.join(use.licences)})"
+    return told if use.needed else f"{told}; else {use.instead}"
 
 
 @app.command(name="pose-object")
@@ -530,13 +555,16 @@ def doctor() -> int:
         missing = f"not installed: {purpose} (pip install 'firstlight[{extra}]')"
         row(package, found if found != "not installed" else missing)
     for provider in PROVIDERS.values():
-        missing = "" if provider.installed else f"; not installed: {provider.install}"
-        row(f"--geometry {provider.name}", f"{provider.summary}; licence: {provider.licence}{missing}")
-    for repairer in REPAIRERS.values():
-        missing = "" if repairer.installed else "; not installed: pip install 'firstlight[repair]'"
-        row(f"--repair {repairer.name}", f"{repairer.summary}; licence: {repairer.licence}{missing}")
+        row(f"--geometry {provider.name}", _terms(provider.summary, provider.licence, provider.weights))
+    for name, repairer in REPAIRERS.items():
+        row(f"--repair {name}", _terms(repairer.summary, repairer.weights.licence, repairer.weights))
     Console().print(table)
     return 0
+
+
+def _terms(summary: str, licence: str, weights: Pretrained | None) -> str:
+    missing = f"; not installed: {weights.install}" if weights is not None and weights.missing else ""
+    return f"{summary}; licence: {licence}{missing}"
 
 
 def _conclude(run: Run, photos: str) -> int:

@@ -21,6 +21,7 @@ from firstlight.fitting._descriptors import Histograms, get_descriptor
 from firstlight.fitting.terms import View
 from firstlight.fitting.transients import MaskNetwork, _bounds
 from firstlight.pipeline import prepare
+from firstlight.pretrained import Pretrained
 from firstlight.recipes import get_recipe
 from firstlight.recipes.rates import SHORT
 from firstlight.scene import Capture
@@ -73,7 +74,7 @@ def test_features_that_cannot_be_had_are_refused(tmp_path: Path, monkeypatch: py
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(InputError, match="cannot be loaded"):
         get_descriptor(str(tmp_path))
-    monkeypatch.setattr("firstlight.fitting._descriptors.find_spec", lambda name: None)
+    monkeypatch.setattr(Pretrained, "missing", ("transformers",))
     with pytest.raises(InputError, match="pip install"):
         get_descriptor("dinov2")
     assert isinstance(get_descriptor("auto"), Histograms)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from claims.sgpose import read
 
 from firstlight.capture import load_demo
 from firstlight.errors import InputError
-from firstlight.fitting import Fit, Rates, Recipe
+from firstlight.fitting import Fit, Photometric, Rates, Recipe, RepairedViews, WithoutTransients
 from firstlight.geometry import Effort, Stereo, densify
 from firstlight.pipeline import prepare
 from firstlight.recipes import RECIPES, get_recipe, status
@@ -98,6 +100,53 @@ def test_status_is_read_from_the_parts() -> None:
     assert "start" in status(get_recipe("random")).stages
     assert status(get_recipe("taming")).works.startswith("partial: ")
     assert [name for name, recipe in RECIPES.items() if status(recipe).masks] == ["sgpose"]
-    network = replace(get_recipe("edgs"), geometry="depth-anything-v2-small")
-    assert status(network).needs == ("transformers",) and status(network).licence == "Apache-2.0"
-    assert status(replace(network, needs=("no_such_package",))).works == "needs no_such_package"
+    missing = replace(get_recipe("edgs"), needs=("no_such_package",))
+    assert status(missing).works == "needs no_such_package"
+
+
+def hub(folder: Path, models: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache of the Hugging Face hub in ``folder`` that holds weights of ``models``."""
+    pytest.importorskip("transformers")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder))
+    for model in models:
+        place = folder / f"models--{model.replace('/', '--')}" / "snapshots" / "0"
+        place.mkdir(parents=True)
+        (place / "model.safetensors").touch()
+
+
+def test_status_of_weights_is_what_is_on_this_computer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    robust, network = (
+        get_recipe("robustsplat"),
+        replace(get_recipe("edgs"), geometry="depth-anything-v2-base"),
+    )
+    hub(tmp_path, [], monkeypatch)
+    assert status(network).needs == ("transformers",)
+    assert status(network).works.startswith("needs weights: depth-anything-v2-base")
+    assert "dinov2 is not at hand: histograms" in status(robust).works
+    hub(
+        tmp_path,
+        ["depth-anything/Depth-Anything-V2-Base-hf", "facebook/dinov2-with-registers-small"],
+        monkeypatch,
+    )
+    assert status(network).works.startswith("partial: Matches come") and status(network).weights[0].at_hand
+    assert status(robust).works == "partial: Opacities are never reset."
+
+
+def test_status_names_all_weights_that_parts_declare() -> None:
+    def said(name: str) -> dict[str, tuple[str, tuple[str, ...]]]:
+        """Of a recipe: option → what stands in, and licences."""
+        return {use.option: (use.instead, use.licences) for use in status(get_recipe(name)).weights}
+
+    assert said("vanilla") == {}
+    ((stand_in, licences),) = said("robustsplat").values()
+    assert stand_in.startswith("histograms") and licences == ("Apache-2.0",)
+    assert said("default")["--geometry"][0] == "stereo"
+    assert {"Apache-2.0", "MIT", "CC BY-NC 4.0", "CC BY-NC-SA 4.0"} == set(said("default")["--geometry"][1])
+    assert said("nerf-distill")["--geometry"][0] == "radiance-field"
+    assert said("lm-gaussian")["--repair"][1] == ("CreativeML OpenRAIL-M",)
+    histograms = replace(get_recipe("robustsplat"), losses=(WithoutTransients(features="histograms"),))
+    assert status(histograms).weights == ()
+    repaired = replace(get_recipe("vanilla"), losses=(Photometric(), RepairedViews()))
+    assert [use.needed for use in status(repaired).weights] == [True]

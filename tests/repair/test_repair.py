@@ -13,6 +13,7 @@ from firstlight import pipeline
 from firstlight.capture import load_demo
 from firstlight.errors import InputError
 from firstlight.fitting import RepairedViews
+from firstlight.pretrained import Pretrained
 from firstlight.repair import REPAIRERS, get_repairer
 from tests.fitting.sheets import CAMERA, seen, sheet, view_of
 from tests.repair.tiny import saved, stripes
@@ -92,7 +93,7 @@ def test_what_cannot_be_loaded_says_so(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "model_index.json").write_text("{}")
     with pytest.raises(InputError, match="cannot be loaded"):
         get_repairer(str(tmp_path)).load()
-    monkeypatch.setattr("firstlight.repair._providers.PACKAGES", ("no_such_package",))
+    monkeypatch.setattr(Pretrained, "missing", ("no_such_package",))
     with pytest.raises(InputError, match=r"firstlight\[repair\]"):
         get_repairer("stable-diffusion-1.5")
-    assert all(one.licence for one in REPAIRERS.values())
+    assert all(one.weights.licence for one in REPAIRERS.values())

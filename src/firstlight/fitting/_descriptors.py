@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 from hashlib import blake2b
-from importlib.util import find_spec
 from typing import Any, Protocol
 
 import cv2
@@ -14,8 +13,11 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, interpolate, normalize
 
 from firstlight.errors import InputError
+from firstlight.pretrained import Pretrained, Use
 
-DINOV2 = "facebook/dinov2-with-registers-small"  # Apache-2.0
+HOW = "pip install 'firstlight[geometry]'"
+# Licence as the model card on the hub states it.
+DINOV2 = Pretrained("dinov2", "Apache-2.0", "facebook/dinov2-with-registers-small", ("transformers",), HOW)
 LIGHTNESS, CHROMA, DIRECTIONS = 8, 8, 8  # bins
 GROUPS = [LIGHTNESS, CHROMA, CHROMA, DIRECTIONS + 1]
 COLOURFUL = 48.0  # a and b beyond this fall into the last bin
@@ -43,9 +45,24 @@ def get_descriptor(name: str) -> Descriptor:
         return Histograms()
     if name == "auto":
         return _dinov2_at_hand() or Histograms()
-    if find_spec("transformers") is None:
-        raise InputError(f"Features '{name}' need one more package: pip install 'firstlight[geometry]'.")
-    return _network(DINOV2 if name == "dinov2" else name)
+    weights = _weights(name)
+    if weights.missing:
+        raise InputError(f"Features '{name}' need one more package: {weights.install}.")
+    return _network(weights.model)
+
+
+def weights_for(name: str) -> tuple[Use, ...]:
+    """What ``get_descriptor`` can or must have."""
+    if name == "histograms":
+        return ()
+    stand_in = "histograms of colours and edges, which find less" if name == "auto" else ""
+    return (Use((_weights(name),), instead=stand_in),)
+
+
+def _weights(name: str) -> Pretrained:
+    if name in ("auto", DINOV2.name):
+        return DINOV2
+    return Pretrained(name, "that of the model in this folder", name, DINOV2.packages, DINOV2.install)
 
 
 class Histograms:
@@ -135,12 +152,12 @@ def _network(name: str) -> _Dinov2:
 
 @cache
 def _dinov2_at_hand() -> _Dinov2 | None:
-    if find_spec("transformers") is None:
+    if not DINOV2.at_hand:
         return None
     from transformers import AutoModel
 
     try:
-        network = AutoModel.from_pretrained(DINOV2, use_safetensors=True, local_files_only=True)
+        network = AutoModel.from_pretrained(DINOV2.model, use_safetensors=True, local_files_only=True)
     except (OSError, ValueError):
         return None
     return _Dinov2(network.eval())

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from firstlight.fitting.terms import View
 from firstlight.fitting.virtual_cameras import VirtualCameras
-from firstlight.repair import get_repairer
+from firstlight.pretrained import Use
+from firstlight.repair import get_repairer, weights_for
 from firstlight.scene import Cameras
 
 
@@ -33,6 +34,10 @@ class RepairedViews:
     every: float = 0.2
     cameras: VirtualCameras = field(default_factory=VirtualCameras)
     sees_depth: ClassVar[bool] = False
+
+    @property
+    def pretrained(self) -> tuple[Use, ...]:
+        return weights_for(self.model)
 
     def __call__(self, view: View) -> Tensor:
         """InputError when the model cannot be loaded."""

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
-from firstlight.fitting._descriptors import Descriptor, get_descriptor
+from firstlight.fitting._descriptors import Descriptor, get_descriptor, weights_for
 from firstlight.fitting._network_adam import NetworkAdam
 from firstlight.fitting.model import under
 from firstlight.fitting.terms import View
 from firstlight.losses import photometric
+from firstlight.pretrained import Use
 from firstlight.weights import lsuv_
 
 BINS, OLD = 1000, 0.95  # of residuals in [0, 1] (the authors: 10,000); left of earlier counts at a step
@@ -49,6 +50,10 @@ class WithoutTransients:
     margin: float = 7 / 500  # of the longer side: the window of the erosion
     rate: float = 3e-2
     sees_depth: ClassVar[bool] = False
+
+    @property
+    def pretrained(self) -> tuple[Use, ...]:
+        return weights_for(self.features)
 
     def __call__(self, view: View) -> Tensor:
         if view.fraction < self.start / 2:

@@ -17,4 +17,5 @@ from firstlight.geometry._multiview import MultiView as MultiView
 from firstlight.geometry._providers import PROVIDERS as PROVIDERS
 from firstlight.geometry._providers import Provider as Provider
 from firstlight.geometry._providers import get_provider as get_provider
+from firstlight.geometry._providers import weights_for as weights_for
 from firstlight.geometry._stereo import Effort as Effort

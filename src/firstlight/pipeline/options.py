@@ -66,7 +66,8 @@ def _changed(chosen: Recipe, options: Options) -> Recipe:
         get_provider(chosen.geometry)  # better now than after minutes
     if options.repair is not None:
         get_repairer(options.repair)
-        chosen = replace(chosen, losses=(*chosen.losses, RepairedViews(options.repair)))
+        repaired = replace(chosen.repair or RepairedViews(), model=options.repair)
+        chosen = replace(chosen, losses=(*chosen.losses, repaired))
     if options.max_gaussians is not None:
         chosen = chosen.limited(options.max_gaussians)
     if options.max_size is not None:

@@ -13,6 +13,5 @@ RECIPE = Recipe(
     density=Vanilla(start=10_000, stop=20_000, reset_every=30_000),
     losses=(WithoutTransients(),),
     rates=Rates(logit_opacities=0.025),
-    partial="Without DINOv2's weights on this computer, colours and edges tell what is transient, and find "
-    "less. Opacities are never reset.",
+    partial="Opacities are never reset.",
 )

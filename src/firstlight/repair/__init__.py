@@ -3,3 +3,4 @@
 from firstlight.repair._providers import REPAIRERS as REPAIRERS
 from firstlight.repair._providers import Repairer as Repairer
 from firstlight.repair._providers import get_repairer as get_repairer
+from firstlight.repair._providers import weights_for as weights_for

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
 from torch import Tensor
 
 from firstlight.errors import InputError
-
-PACKAGES = ("diffusers", "transformers")
+from firstlight.pretrained import Pretrained, Use
 
 
 class Repair(Protocol):
@@ -29,29 +27,27 @@ class Repair(Protocol):
 class Repairer:
     """One model."""
 
-    name: str
     summary: str
-    licence: str  # of the weights, in the words of who publishes them
-    model: str  # on the Hugging Face hub, or a folder
-
-    @property
-    def installed(self) -> bool:
-        """Whether the packages are there; weights are looked for when they are used."""
-        return all(find_spec(package) is not None for package in PACKAGES)
+    weights: Pretrained
 
     def load(self) -> Repair:
         """InputError when the model cannot be loaded."""
-        return _loaded(self.model)
+        return _loaded(self.weights.model)
+
+
+def _diffusion(name: str, summary: str, licence: str, model: str) -> Repairer:
+    packages, install = ("diffusers", "transformers"), "pip install 'firstlight[repair]'"
+    return Repairer(summary, Pretrained(name, licence, model, packages, install))
 
 
 # Licences as the model cards on the hub state them.
 REPAIRERS: dict[str, Repairer] = {
-    one.name: one
+    one.weights.name: one
     for one in (
-        Repairer(
+        _diffusion(
             "stable-diffusion-1.5",
             "latent diffusion, image to image (Rombach et al. 2022)",
-            "CreativeML Open RAIL-M: forbids certain uses",
+            "CreativeML OpenRAIL-M: forbids certain uses",
             "stable-diffusion-v1-5/stable-diffusion-v1-5",
         ),
     )
@@ -63,13 +59,23 @@ def get_repairer(name: str) -> Repairer:
 
     InputError when there is none of that name, naming those that there are, or when a package is missing.
     """
-    repairer = REPAIRERS.get(name)
-    if repairer is None and (Path(name) / "model_index.json").is_file():
-        repairer = Repairer(name, "a diffusion model", "that of the model in this folder", name)
-    if repairer is not None and not repairer.installed:
-        raise InputError(f"Repair by '{name}' needs more packages: pip install 'firstlight[repair]'.")
-    if repairer is not None:
-        return repairer
+    repairer = _repairer(name)
+    if repairer.weights.missing:
+        raise InputError(f"Repair by '{name}' needs more packages: {repairer.weights.install}.")
+    return repairer
+
+
+def weights_for(name: str) -> tuple[Use, ...]:
+    """What repair by ``name`` needs."""
+    return (Use((_repairer(name).weights,)),)
+
+
+def _repairer(name: str) -> Repairer:
+    """Installed or not."""
+    if name in REPAIRERS:
+        return REPAIRERS[name]
+    if (Path(name) / "model_index.json").is_file():
+        return _diffusion(name, "a diffusion model", "that of the model in this folder", name)
     raise InputError(
         f"No repair is called '{name}'. There are: {', '.join(REPAIRERS)}; or a folder with an "
         "image-to-image model that diffusers saved."
