@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -42,11 +42,13 @@ from firstlight.fitting import (
     ScalePenalty,
     Term,
 )
+from firstlight.fitting.recipe import describe
 from firstlight.recipes import RECIPES, get_recipe
-from firstlight.starts import EdgsStart, InstantStart, PointsOrRandom
+from firstlight.starts import CloudAndPoints, EdgsStart, InstantStart, PointsOrRandom
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-WORDS = ("name", "summary", "paper", "partial", "needs", "few")
+WORDS = ("name", "summary", "paper", "partial", "needs", "few", "few_photos")
+FASTER = ("means", "means_final", "quats", "log_scales", "sh", "sh_rest")  # rates of ``recipes.rates.SHORT``
 FEW_GAUSSIANS = 40_000  # for variants of a default that names no count
 
 
@@ -80,18 +82,32 @@ def _unpenalised(recipe: Recipe) -> tuple[Term, ...]:
 
 
 def at_papers_rates(times: float) -> Callable[[Recipe], Recipe]:
-    """Rates of 3DGS times that; opacities' and exposure's rates stay, and MCMC's noise stays as strong."""
+    """Rates of 3DGS times that, of what it makes faster; MCMC's noise stays as strong."""
 
     def change(recipe: Recipe) -> Recipe:
-        kept = {"logit_opacities": recipe.rates.logit_opacities, "exposure": recipe.rates.exposure}
-        scaled = {f.name: float(f"{times * getattr(Rates(), f.name):.6g}") for f in fields(Rates)}
-        changed = replace(recipe, rates=Rates(**(scaled | kept)))
+        scaled = {name: float(f"{times * getattr(Rates(), name):.6g}") for name in FASTER}
+        changed = replace(recipe, rates=replace(recipe.rates, **scaled))
         if isinstance(recipe.density, Mcmc):
             noise = float(f"{recipe.density.noise * recipe.rates.means / changed.rates.means:.6g}")
             changed = replace(changed, density=replace(recipe.density, noise=noise))
         return changed
 
     return change
+
+
+def rates_times(times: float, *names: str) -> Callable[[Recipe], Recipe]:
+    """The recipe's own rates times that; noise goes with the means', as it does in the method."""
+
+    def change(recipe: Recipe) -> Recipe:
+        scaled = {name: float(f"{times * getattr(recipe.rates, name):.6g}") for name in names}
+        return replace(recipe, rates=replace(recipe.rates, **scaled))
+
+    return change
+
+
+def colours_at_papers_rates(recipe: Recipe) -> Recipe:
+    papers = Rates()
+    return replace(recipe, rates=replace(recipe.rates, sh=papers.sh, sh_rest=papers.sh_rest))
 
 
 def with_noise(times: float) -> Callable[[Recipe], Recipe]:
@@ -104,6 +120,39 @@ def with_noise(times: float) -> Callable[[Recipe], Recipe]:
         )
 
     return change
+
+
+def growing_from(start: int) -> Callable[[Recipe], Recipe]:
+    """MCMC grows from that step of the paper's 30,000 on."""
+
+    def change(recipe: Recipe) -> Recipe:
+        density = recipe.density
+        return replace(recipe, density=replace(density, start=start)) if isinstance(density, Mcmc) else recipe
+
+    return change
+
+
+def with_points(most: int) -> Callable[[Recipe], Recipe]:
+    """So many of stereo's points, beside the sparse ones."""
+
+    def change(recipe: Recipe) -> Recipe:
+        start = recipe.start
+        return (
+            replace(recipe, start=replace(start, most=most)) if isinstance(start, CloudAndPoints) else recipe
+        )
+
+    return change
+
+
+def without(penalty: type[Term]) -> Callable[[Recipe], Recipe]:
+    return lambda recipe: replace(
+        recipe, losses=tuple(term for term in recipe.losses if not isinstance(term, penalty))
+    )
+
+
+def as_for(views: int | None) -> Callable[[Recipe], Recipe]:
+    """All settings of the default for another number of photos, but its steps."""
+    return lambda recipe: replace(default(views), steps=recipe.steps)
 
 
 def with_mcmc(recipe: Recipe) -> Recipe:
@@ -146,12 +195,22 @@ VARIANTS = (
     Variant("vanilla growth", KERBL, lambda r: without_mcmc(r, Vanilla(count(r)))),
     Variant("mcmc growth", MCMC, with_mcmc),
     Variant("no growth", INSTANT, lambda r: without_mcmc(r, Fixed())),
+    Variant("growth from the start", MCMC, growing_from(500)),
+    Variant("growth from 12,000", OWN, growing_from(12_000)),
+    *(Variant(f"{n:,} dense points", OWN, with_points(n)) for n in (8_000, 12_000, 24_000)),
     Variant("no penalties", KERBL, lambda r: without_mcmc(r, r.density)),
+    Variant("no opacity penalty", KERBL, without(OpacityPenalty)),
+    Variant("no scale penalty", KERBL, without(ScalePenalty)),
     Variant("no noise", KERBL, with_noise(0.0)),
     Variant("noise fivefold", OWN, with_noise(5.0)),
     Variant("half the Gaussians", OWN, lambda r: r.limited(count(r) // 2)),
     Variant("twice the Gaussians", OWN, lambda r: r.limited(2 * count(r))),
     *(Variant(f"rates {n}x", f"{KERBL} times {n}", at_papers_rates(n)) for n in (1, 2, 4, 8, 16)),
+    Variant("means at half the rate", OWN, rates_times(0.5, "means", "means_final")),
+    Variant("means at twice the rate", OWN, rates_times(2, "means", "means_final")),
+    Variant("shapes at a third of the rate", OWN, rates_times(1 / 3, "quats", "log_scales")),
+    Variant("shapes at three times the rate", OWN, rates_times(3, "quats", "log_scales")),
+    Variant("colours at 3DGS's rates", KERBL, colours_at_papers_rates),
     Variant("cameras stay", KERBL, lambda r: replace(r, cameras=None)),
     Variant("cameras move", INSTANT, lambda r: replace(r, cameras=r.cameras or CameraRefinement())),
     Variant("no dropout", KERBL, lambda r: replace(r, dropout=0.0)),
@@ -165,6 +224,7 @@ VARIANTS = (
     Variant("antialiased", "Mip-Splatting (Yu et al. 2024)", lambda r: replace(r, antialiased=True)),
     Variant("half the steps", OWN, lambda r: replace(r, steps=r.steps // 2)),
     Variant("twice the steps", OWN, lambda r: replace(r, steps=2 * r.steps)),
+    *(Variant(f"as for {v or 'many'} photos", OWN, as_for(v)) for v in (3, 6, None)),
 )  # fmt: skip
 
 
@@ -211,6 +271,7 @@ class Worth:
 
     name: str
     differs: str  # from the default, in words
+    settings: frozenset[str]  # those of the default that it has otherwise
     by_set: dict[str, list[float]]  # dB that the default is ahead, seed by seed
     seconds: list[float]  # that the default takes longer
 
@@ -229,8 +290,10 @@ def worths(comparisons: Sequence[Comparison], views: int | None) -> list[Worth]:
             continue
         recipe = described(comparison, base)
         for row in rows.values():
-            differs = "; ".join(sorted(differences(recipe, described(comparison, row)))) or "nothing"
-            worth = found.setdefault((row.recipe, differs), Worth(row.recipe, differs, {}, []))
+            other = described(comparison, row)
+            differs = "; ".join(sorted(differences(recipe, other))) or "nothing"
+            names = frozenset(changed(recipe, other))
+            worth = found.setdefault((row.recipe, differs), Worth(row.recipe, differs, names, {}, []))
             psnr, seconds = (paired(base, row, metric) for metric in ("psnr", "seconds"))
             worth.by_set[name_of(comparison)] = psnr
             worth.seconds.extend(seconds)
@@ -251,42 +314,87 @@ def described(comparison: Comparison, row: Row) -> dict[str, Any]:
     return without_words(run_of(comparison, row.trials[0]).about["recipe"])
 
 
-def settings(recipe: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """What of a described recipe is not as in 3DGS: setting, value, and whose it is."""
+# Where settings come from that are no part of a paper's recipe; numbers stand in `recipes/`.
+ORIGINS = {
+    "geometry": "firstlight: stereo in the place of the pretrained networks of EDGS and InstantSplat",
+    "start": "firstlight: InstantSplat's dense points and 3DGS's sparse ones, each misses what others find",
+    "start.most": "own trials at 240 pixels, one or two seeds, together with the number of Gaussians",
+    "density.max_gaussians": "what two cores carry in minutes; its number by own trials, one or two seeds",
+    "density.noise": "near 3DGS-MCMC's strength: it is multiplied by the rate of the means, higher here",
+    "density.start": "own trials, two seeds: growth begins with the larger pictures; small ones stay quick",
+    "rates.means": "3DGS's times eight, by own trials on the demo; for few photos half of that, on four sets",
+    "rates.means_final": "a hundredth of the first, as in 3DGS",
+    "rates.quats": "3DGS's times eight, as the means; for few photos thrice that, by trials on four sets",
+    "rates.log_scales": "as that of quats",
+    "rates.sh": "3DGS's times eight, as the means",
+    "rates.sh_rest": "a twentieth of that of sh, as in 3DGS",
+    "dropout": "DropGaussian (Park et al. 2025), with its 0.2",
+    "sh_degree": "own trials, one seed, together with dropout and fewer Gaussians, for three photos",
+    "pictures": "own trials: small pictures first are quicker; the last steps see the photos as they are",
+    "steps": "firstlight: some minutes on two cores for many photos, 40 seconds for three",
+}
+
+
+def settings(recipe: dict[str, Any]) -> dict[str, Any]:
+    """What of a described recipe is not as in 3DGS, and of its parts not as a paper has them."""
     plain = RECIPES["vanilla"].to_dict()
-    rows = []
+    found: dict[str, Any] = {}
     for name, value in recipe.items():
-        parts = value if name == "losses" else [value]
-        rows += [
-            (name, _long(part), _whose(name, part))
-            for part in parts
-            if part != plain.get(name) and part not in (plain["losses"] if name == "losses" else ())
-        ]
-    return rows
+        if name == "rates":
+            found |= {f"rates.{rate}": one for rate, one in value.items() if one != plain["rates"].get(rate)}
+        elif name == "losses":
+            found |= {f"losses.{part['part']}": _long(part) for part in value if part not in plain["losses"]}
+        elif value != plain.get(name):
+            part = isinstance(value, dict)
+            found[name] = value["part"] if part else value
+            # Of a part of our own all is our choice, but for what 3DGS's has too.
+            usual = (plain[name] if name in ORIGINS else _by_itself(value["part"])) if part else {}
+            shown = (
+                {f"{name}.{key}": one for key, one in value.items() if one != usual.get(key)} if usual else {}
+            )
+            found |= {key: one for key, one in shown.items() if not key.endswith(".part")}
+    return found
 
 
-def _whose(name: str, part: Any) -> str:
-    """The first recipe of a paper that has the same part, or the same value of a plain setting."""
-    for other in RECIPES.values():
-        theirs = other.to_dict()[name]
-        if other.name == "sgpose":  # takes the default's rates
-            continue
-        if other.paper and any(_same(part, one) for one in (theirs if name == "losses" else [theirs])):
-            return other.paper
-    return OWN
+def _by_itself(part: str) -> dict[str, Any]:
+    """How a part of today's default is described where nothing of it is set; {}: it is no part of it."""
+    for recipe in map(default, (3, 6, None)):
+        for one in (recipe.start, recipe.density):
+            if type(one).__name__ == part:
+                described: dict[str, Any] = describe(type(one)())
+                return described
+    return {}
 
 
-def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, dict) and isinstance(b, dict) and "part" in a:
-        return bool(a["part"] == b.get("part"))
-    return bool(a == b)
+def origin_of(name: str, value: Any) -> str:
+    """As typed above; of other parts the first paper whose recipe has it too."""
+    if name in ORIGINS:
+        return ORIGINS[name]
+    stage, part = name.partition(".")[0], str(value).partition(" ")[0]
+    for recipe in RECIPES.values():
+        theirs = recipe.to_dict()[stage]
+        parts = [one for one in (theirs if isinstance(theirs, list) else [theirs]) if isinstance(one, dict)]
+        if recipe.paper and part in [one.get("part") for one in parts]:
+            return recipe.paper
+    return "–"
+
+
+def changed(was: dict[str, Any], now: dict[str, Any]) -> set[str]:
+    """Which settings of a described default another recipe has otherwise; of a part only where it has it."""
+    mine, theirs = settings(was), settings(now)
+
+    def kept(name: str) -> bool:
+        part = name.partition(".")[0]
+        return part == name or mine.get(part) == theirs.get(part)
+
+    return {name for name in mine if mine[name] != theirs.get(name) and kept(name)}
 
 
 def _long(value: Any) -> str:
     """A value with all that is set in it."""
     if isinstance(value, dict):
         inside = ", ".join(f"{key} {_long(one)}" for key, one in value.items() if key != "part")
-        return f"{value['part']} ({inside})" if "part" in value and inside else value.get("part", inside)
+        return f"{value['part']} ({inside})" if inside else str(value["part"])
     return _short(value)
 
 
@@ -297,7 +405,10 @@ fitted as it is and with one setting changed, on the same photos, cameras, held-
 held-out PSNR of the default minus that of the change: above 0 the default's setting is the better one. Mean,
 then the least and the greatest over all pairs of one set and one seed; where that range holds 0, nothing is
 shown. Seconds are what the default takes longer to make the scene: dense geometry, start and fit. Changes are
-the default's value → what was tried."""
+the default's value → what was tried.
+
+Most settings were chosen by held-out photos of some of these sets, with one or two seeds: a choice, no
+proof."""
 
 
 def write_page(comparisons: Sequence[Comparison], page: Path, note: str) -> None:
@@ -308,7 +419,9 @@ def write_page(comparisons: Sequence[Comparison], page: Path, note: str) -> None
     lines += [note, ""] if note else []
     for views in views_of(comparisons):
         lines += [f"## {views} training photos" if views else "## All training photos", ""]
-        lines += [*_defaults(comparisons, views), "", *_worths(worths(comparisons, views)), ""]
+        found = worths(comparisons, views)
+        lines += [*_defaults(comparisons, views), "", *_settings(comparisons, views, found), ""]
+        lines += [*_worths(found), ""]
     with atomic_write(page) as temporary:
         temporary.write_text("\n".join(lines), encoding="utf-8")
 
@@ -335,12 +448,24 @@ def _defaults(comparisons: Sequence[Comparison], views: int | None) -> list[str]
         if row.recipe == "default" and row.views == views and row.numbers
     ]
     head = ("the default on", "pixels", "seeds", "PSNR", "SSIM", "seconds", "steps", "Gaussians", "peak MB")
-    lines = table(head, rows)
+    return table(head, rows)
+
+
+def _settings(comparisons: Sequence[Comparison], views: int | None, found: Sequence[Worth]) -> list[str]:
+    """What of the default is not as in 3DGS, where that comes from, and what was measured in its place."""
     for row, comparison in ((row, c) for c in comparisons for row in c.rows):
         if row.recipe == "default" and row.views == views and row.numbers:
-            lines += ["", "What of it is not as in 3DGS, and which paper's recipe has it too:", ""]
-            return lines + table(("setting", "value", "from"), settings(described(comparison, row)), 3)
-    return lines
+            rows = []
+            for name, value in settings(described(comparison, row)).items():
+                instead = [f"{one.name} {fmean(one.psnr):+.2f}" for one in found if name in one.settings]
+                said = _short(value)
+                rows.append((name, said, origin_of(name, value), "; ".join(instead) or "not measured"))
+            told = (
+                "What of it is not as in 3DGS, where that comes from, and its worth in dB against what was "
+            )
+            told += "tried in its place (alone or with other settings: see below)."
+            return [told, "", *table(("setting", "value", "from", "worth"), rows, 4)]
+    return []
 
 
 def _worths(found: Sequence[Worth]) -> list[str]:
@@ -353,6 +478,18 @@ def _worths(found: Sequence[Worth]) -> list[str]:
         numbers = (f"{fmean(worth.psnr):+.2f}", ends, *by_set, f"{fmean(worth.seconds):+.0f}")
         rows.append((worth.name, worth.differs, origins.get(worth.name, "–"), *numbers))
     return table(("instead", "change", "what was tried is from", "worth dB", "range", *sets, "s"), rows, 3)
+
+
+def list_variants(views: int, variants: dict[str, Recipe]) -> None:
+    """What each would change, and where the default's settings come from."""
+    told = {name: without_words(recipe.to_dict()) for name, recipe in variants.items()}
+    base = told.pop("default")
+    print(f"\n{views or 'all'} training photos, default of {base['steps']:,} steps")
+    for name, value in settings(base).items():
+        print(f"  {name:24} {_short(value)}: {origin_of(name, value)}")
+    print()
+    for name, recipe in told.items():
+        print(f"  {name:30} {'; '.join(sorted(differences(base, recipe)))}")
 
 
 def main() -> None:
@@ -378,10 +515,7 @@ def main() -> None:
         base = base if options.steps is None else replace(base, steps=options.steps)
         variants = variants_of(base)
         if options.list:
-            print(f"\n{views or 'all'} training photos, default of {base.steps:,} steps")
-            for name, recipe in variants.items():
-                was, is_now = (without_words(one.to_dict()) for one in (base, recipe))
-                print(f"  {name:24} {'; '.join(sorted(differences(was, is_now)))}")
+            list_variants(views, variants)
             continue
         folder = options.runs / str(views or "all")
         begun = {name for comparison in comparisons_below(folder) for name in comparison.plan.recipes}

@@ -17,6 +17,7 @@ from firstlight.comparison._results import making_seconds
 from firstlight.comparison._trial import _set_aside_changed
 from firstlight.errors import InputError
 from firstlight.evaluate.report.folder import read_run_folder
+from firstlight.fitting import Rates
 from firstlight.recipes import get_recipe
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -183,19 +184,47 @@ def test_worth_of_a_setting_is_paired_by_seed(tmp_path: Path) -> None:
     assert worth.by_set == {"fox": [1.0, -1.0], "demo": [1.0]} and worth.seconds == [0.0] * 3
     assert worth.differs == "density.noise 100000 → 0"
     write_page([one, other], tmp_path / "page.md", "")
-    assert "| +0.33 | -1.00 … +1.00 | +0.00 | +1.00 | +0 |" in (tmp_path / "page.md").read_text()
+    text = (tmp_path / "page.md").read_text()
+    assert "| +0.33 | -1.00 … +1.00 | +0.00 | +1.00 | +0 |" in text
+    noise = "near 3DGS-MCMC's strength: it is multiplied by the rate of the means, higher here"
+    assert f"| density.noise | 100000 | {noise} | no noise +0.33 |" in text
+    assert "| not measured |" in text
 
 
-@pytest.mark.parametrize("name", ["default", "instantsplat"])
-def test_variants_differ_and_can_share_a_comparison(name: str) -> None:
-    from default_recipe import differences, variants_of, without_words
+@pytest.mark.parametrize("views", [3, 6, None, "instantsplat"])
+def test_variants_differ_and_can_share_a_comparison(views: int | str | None) -> None:
+    from default_recipe import default, differences, variants_of, without_words
 
-    variants = variants_of(get_recipe(name))
+    variants = variants_of(get_recipe(views) if isinstance(views, str) else default(views))
     told = [without_words(recipe.to_dict()) for recipe in variants.values()]
     assert len(variants) > 10 and all(a != b for i, a in enumerate(told) for b in told[:i])
     assert all(differences(told[0], other) for other in told[1:])
     Plan("x", tuple(variants))  # refuses names that would share a folder
     assert json.loads(json.dumps(asdict(Plan("x", tuple(variants)))))
+
+
+@pytest.mark.parametrize("views", [3, 6, None])
+def test_every_setting_of_the_default_has_an_origin_and_a_variant(views: int | None) -> None:
+    from default_recipe import changed, default, origin_of, settings, variants_of, without_words
+
+    told = {name: without_words(one.to_dict()) for name, one in variants_of(default(views)).items()}
+    base = told.pop("default")
+    names = settings(base)
+    assert not {name for name, value in names.items() if origin_of(name, value) == "–"}
+    assert "few_photos" not in names and not {"rates.network", "rates.features"} & names.keys()
+    tried = {name: [other for other, one in told.items() if name in changed(base, one)] for name in names}
+    assert all(tried.values()), f"nothing says what they are worth: {[n for n, v in tried.items() if not v]}"
+    assert tried["start.most"] and "sparse start" not in tried["start.most"], "it has no such setting"
+    assert tried["density.noise"][:2] == ["no noise", "noise fivefold"]
+    assert "MCMC" not in origin_of("sh_degree", 1) and "Markov" in origin_of("density", "Mcmc")
+    assert "Markov" in origin_of("losses.ScalePenalty", names["losses.ScalePenalty"])
+
+
+def test_rates_of_the_papers_leave_networks_alone() -> None:
+    from default_recipe import at_papers_rates, default
+
+    assert at_papers_rates(8)(default(None)) == default(None), "the default for many photos has these"
+    assert at_papers_rates(2)(default(3)).rates.network == Rates().network
 
 
 def speed_row(kind: str, quality: str, psnr: float, number: int = 0, **news: Any) -> dict[str, Any]:
