@@ -1,17 +1,28 @@
-"""Comparisons of several photo sets: running them unattended, and what their pages share."""
+"""Comparisons of several photo sets: running them unattended, and what their pages share.
+
+Pages of whole runs are written from ``firstlight compare``'s folders; those of single fits, which look at
+something that a run does not keep, from one file a fit (``kept``).
+"""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-from firstlight.comparison import Comparison, Plan, Trial, compare
+from firstlight.capture import load
+from firstlight.comparison import Comparison, Plan, Trial, agree, compare
 from firstlight.errors import InputError
+from firstlight.files.atomic import atomic_write
 from firstlight.fitting import Recipe
 from firstlight.pipeline import Run
+from firstlight.pipeline.machine import machine, versions
+from firstlight.poses import PLACED_FILE, estimate, load_placed, save_placed
 from firstlight.progress import Terminal
+from firstlight.scene import Capture
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> list[str]:
@@ -105,3 +116,45 @@ def without_paths(reason: str, photos: str, folder: Path) -> str:
             reason = reason.replace(f"{place}/", "").replace(str(place), "its folder")
     reason = re.sub(r"^\S+\.\w{3,5}: ", "a photo ", reason)
     return " ".join(reason.replace("|", "/").split())
+
+
+def mean_and_range(values: Sequence[float], digits: int = 2, sign: str = "") -> str:
+    """'20.50 (20.00 … 21.00)'; sign: '+' for differences."""
+    mean, low, high = (f"{one:{sign}.{digits}f}" for one in (fmean(values), min(values), max(values)))
+    return f"{mean} ({low} … {high})" if len(values) > 1 else mean
+
+
+def placed(photos: str, folder: Path) -> Capture:
+    """Photos with cameras: those that came with them, or found once and kept in ``folder``."""
+    capture = load(photos)
+    if capture.posed:
+        return capture
+    if not (folder / PLACED_FILE).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        save_placed(folder, estimate(capture, progress=Terminal()))
+    return load_placed(folder, capture).capture
+
+
+Row = dict[str, Any]
+
+
+def kept(file: Path, settings: Mapping[str, Any], measure: Callable[[], Row]) -> Row:
+    """One fit: its settings, what ``measure`` gives, and the machine; only read where ``file`` has it.
+
+    A file of other settings is measured anew.
+    """
+    wanted = json.loads(json.dumps(settings))
+    if file.exists():
+        found: Row = json.loads(file.read_text())
+        if agree(found, wanted):
+            return found
+    row = {**wanted, **measure(), "machine": machine(), "versions": versions()}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(file) as temporary:
+        temporary.write_text(json.dumps(row, indent=1) + "\n")
+    return row
+
+
+def kept_below(folder: Path) -> list[Row]:
+    """All that ``kept`` wrote into ``folder``, by name of its file."""
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]

@@ -1,26 +1,34 @@
-"""What each few-view part is worth: held-out PSNR with and without it, from the same starts.
+"""What each few-view part is worth: held-out PSNR with and without it, and of plain 3DGS, from equal starts.
 
-    python benchmarks/few_views.py DATA --sets llff-fern fountain-p11 --arms plain dropout guide --seeds 0 1 2
+    python benchmarks/few_views.py PHOTOS … [--views 3 6 9] [--seeds 0 1 2] [--starts …] [--arms …] …
+    python benchmarks/few_views.py [--runs DIR] [--note TEXT]
 
-DATA is a folder of photo sets, each as ``firstlight fit`` takes it, with cameras. Fits are short and small
-(200 pixels, 300 steps): they tell parts that pay from parts that do not, not how good a scene can be. Each
-line of the output, and of ``--json FILE``, is one fit; its seconds are those of start and fit.
+PHOTOS as for ``benchmarks/results.py``. Fits are small (200 pixels, and a few hundred steps unless --steps
+says otherwise): they tell parts that pay from parts that do not, not how good a scene can be. Each is kept
+below DIR; run it again to go on where it was stopped, or with more sets, numbers of photos, arms and seeds.
+Fits that were made with other settings of an arm are made anew. After each set, and without PHOTOS at once,
+``docs/few-views.md`` is written from what there is.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
+from comparisons import Row, kept, kept_below, placed, set_name
+from few_views_page import PAPER, PLAIN, page
 
-from firstlight.capture import load
+from firstlight.comparison import agree
 from firstlight.density import Decaying, Fixed, Mcmc
+from firstlight.errors import InputError
 from firstlight.evaluate import psnr, ssim
+from firstlight.files.atomic import atomic_write
 from firstlight.fitting import (
     Accord,
     Binocular,
@@ -41,31 +49,51 @@ from firstlight.fitting import (
 )
 from firstlight.geometry import densify
 from firstlight.pipeline import prepare
+from firstlight.recipes import get_recipe
 from firstlight.recipes.rates import SHORT
 from firstlight.render import render_camera
 from firstlight.scene import Capture, Gaussians, Split
 from firstlight.starts import InstantStart, PointsOrRandom
 
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 LOSSES = (Photometric(), OpacityPenalty(0.01), ScalePenalty(0.01))
-STARTS = {
-    "dense": Recipe(
-        "dense", "", InstantStart(most=12_000), Fixed(), losses=LOSSES, rates=SHORT, sh_degree=1, steps=300
-    ),
-    "sparse": Recipe(
-        "sparse", "", PointsOrRandom(), Mcmc(max_gaussians=10_000, noise=1e5), losses=LOSSES, rates=SHORT,
-        sh_degree=1, steps=300,
-    ),
-}  # fmt: skip
+DENSE = Recipe(
+    "dense", "", InstantStart(most=12_000), Fixed(), losses=LOSSES, rates=SHORT, sh_degree=1, steps=300
+)
+SPARSE = Recipe(
+    "sparse", "", PointsOrRandom(), Mcmc(max_gaussians=10_000, noise=1e5), losses=LOSSES, rates=SHORT,
+    sh_degree=1, steps=300,
+)  # fmt: skip
+# What parts are tried on, by the number of training photos.
+STARTS: dict[str, Callable[[int], Recipe]] = {
+    "default": lambda views: get_recipe("default").for_photos(views),
+    "dense": lambda views: DENSE,
+    "sparse": lambda views: SPARSE,
+}
 Change = Callable[[Recipe], Recipe]
 
 
-def plus(*terms: Term, dropout: float = 0.0) -> Change:
+def plus(*terms: Term, dropout: float | None = None) -> Change:
     """The recipe with more losses."""
-    return lambda recipe: replace(recipe, losses=(*recipe.losses, *terms), dropout=dropout)
+
+    def change(recipe: Recipe) -> Recipe:
+        share = recipe.dropout if dropout is None else dropout
+        return replace(recipe, losses=(*recipe.losses, *terms), dropout=share)
+
+    return change
 
 
+def plain_3dgs(recipe: Recipe) -> Recipe:
+    """3DGS as published, its rates and growth, from the recipe's start and in as many steps."""
+    return replace(get_recipe("vanilla"), start=recipe.start, geometry=recipe.geometry, steps=recipe.steps)
+
+
+# The first two are what all others are measured against.
 ARMS: dict[str, Change] = {
-    "plain": lambda recipe: recipe,
+    PAPER: plain_3dgs,
+    PLAIN: lambda recipe: recipe,
+    "3dgs-short-rates": lambda recipe: replace(plain_3dgs(recipe), rates=SHORT),
+    "no dropout": plus(dropout=0.0),
     "dropout": plus(dropout=0.2),
     "teacher": plus(DepthTeacher(0.1)),
     "depth-reg": plus(DepthRegularisation(0.1, 1.0)),
@@ -83,6 +111,28 @@ ARMS: dict[str, Change] = {
 }
 
 
+@dataclass(frozen=True)
+class Trial:
+    """One fit."""
+
+    start: str
+    arm: str
+    views: int
+    steps: int | None  # None: as many as the start's recipe has
+
+    @property
+    def recipe(self) -> Recipe:
+        base = replace(STARTS[self.start](self.views), few=None)
+        base = base if self.steps is None else replace(base, steps=self.steps)
+        return ARMS[self.arm](base)
+
+    @property
+    def again(self) -> bool:
+        """Whether it is another arm by another name, as dropout is where the recipe has it anyway."""
+        before = list(ARMS)[: list(ARMS).index(self.arm)]
+        return any(replace(self, arm=arm).recipe == self.recipe for arm in before)
+
+
 @torch.no_grad()
 def quality(gaussians: Gaussians, capture: Capture, split: Split) -> tuple[float, float]:
     """Mean PSNR in dB and SSIM over held-out photos."""
@@ -96,38 +146,79 @@ def quality(gaussians: Gaussians, capture: Capture, split: Split) -> tuple[float
     return float(values[0]), float(values[1])
 
 
+def measured(capture: Capture, split: Split, recipe: Recipe, seed: int) -> Row:
+    gaussians = fit_gaussians(capture, recipe, split, seed=seed).gaussians
+    db, likeness = quality(gaussians, capture, split)
+    return {"psnr": round(db, 3), "ssim": round(likeness, 4), "gaussians": len(gaussians)}
+
+
+def fits(
+    photos: str, views: int, seed: int, trials: Sequence[Trial], options: argparse.Namespace
+) -> Iterator[Row]:
+    """Of one set, number of photos and seed; photos are read only where a fit is missing."""
+    name, ready = set_name(photos), list[tuple[Capture, Split]]()
+
+    def measure(recipe: Recipe) -> Row:
+        if not ready:
+            capture = prepare(placed(photos, options.runs / name), options.max_size)
+            split = capture.split("every8", views)
+            ready.append((densify(capture, photos=split.train), split))
+        return measured(*ready[0], recipe, seed)
+
+    for trial in trials:
+        recipe = trial.recipe
+        about: dict[str, Any] = {"set": name, "start": trial.start, "arm": trial.arm, "seed": seed}
+        about |= {"views": views, "max_size": options.max_size, "steps": recipe.steps}
+        about |= {"own_steps": trial.steps is None, "settings": recipe.method()}
+        words = "-".join(map(str, (name, *list(about.values())[1:7]))).replace(" ", "_")
+        yield kept(options.runs / "fits" / f"{words}.json", about, partial(measure, recipe))
+
+
+def of_today(row: Row) -> bool:
+    """Whether the fit was of the arm as it is now."""
+    if row["start"] not in STARTS or row["arm"] not in ARMS:
+        return False
+    steps = None if row["own_steps"] else row["steps"]
+    recipe = Trial(row["start"], row["arm"], row["views"], steps).recipe
+    return agree(row["settings"], json.loads(json.dumps(recipe.method())))
+
+
+def write_page(runs: Path, file: Path, note: str) -> None:
+    rows = [row for row in kept_below(runs / "fits") if of_today(row)]
+    with atomic_write(file) as temporary:
+        temporary.write_text(page(rows, list(STARTS), list(ARMS), note), encoding="utf-8")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--sets", nargs="+", default=["llff-fern", "fountain-p11", "fox", "kitchen"])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("photos", nargs="*")
+    parser.add_argument("--views", nargs="+", type=int, default=[3])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--starts", nargs="+", choices=STARTS, default=list(STARTS))
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--views", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, help="of each fit; by default the start's own")
     parser.add_argument("--max-size", type=int, default=200)
-    parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
-    lines = []
-    for name in asked.sets:
-        capture = prepare(load(asked.data / name), asked.max_size)
-        split = capture.split("every8", asked.views)
-        capture = densify(capture, photos=split.train)
-        for start in asked.starts:
-            for arm in asked.arms:
-                for seed in asked.seeds:
-                    recipe = replace(ARMS[arm](STARTS[start]), steps=asked.steps)
-                    fit_gaussians(capture, replace(recipe, steps=2), split)  # no arm is to pay for compiling
-                    began = time.perf_counter()
-                    fitted = fit_gaussians(capture, recipe, split, seed=seed)
-                    seconds = time.perf_counter() - began
-                    db, likeness = quality(fitted.gaussians, capture, split)
-                    about = {"set": name, "start": start, "arm": arm, "seed": seed}
-                    numbers = {"psnr": round(db, 3), "ssim": round(likeness, 4), "seconds": round(seconds, 1)}
-                    lines.append(about | numbers | {"gaussians": len(fitted.gaussians)})
-                    print(json.dumps(lines[-1]), flush=True)
-    if asked.json is not None:
-        asked.json.write_text(json.dumps(lines, indent=1))
+    parser.add_argument("--runs", type=Path, default=Path("runs/few-views"))
+    parser.add_argument("--page", type=Path, default=DOCS / "few-views.md")
+    parser.add_argument("--note", default="", help="a sentence about the machine, for the page")
+    options = parser.parse_args()
+    for seed in options.seeds:  # all sets get their first seed before any gets a second
+        for photos in options.photos:
+            for views in options.views:
+                every = (Trial(s, arm, views, options.steps) for s in options.starts for arm in options.arms)
+                trials = [trial for trial in every if not trial.again]
+                try:
+                    for row in fits(photos, views, seed, trials, options):
+                        words = (row["set"], views, "photos", row["start"], row["arm"], "seed", seed)
+                        print(*words, f"{row['psnr']:.2f} dB", flush=True)
+                except InputError as error:  # of this set: the others are not to wait for it
+                    print(f"{set_name(photos)}, {views} photos: {error}", flush=True)
+                write_page(options.runs, options.page, options.note)
+    if not options.photos:
+        write_page(options.runs, options.page, options.note)
+    print(options.page)
 
 
 if __name__ == "__main__":

@@ -35,9 +35,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
-from typing import Any
 
-from comparisons import machine_line, table
+from comparisons import Row, machine_line, mean_and_range, table
 
 from firstlight.capture import load
 from firstlight.errors import InputError
@@ -49,7 +48,6 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 VIEWS = 3
 LONGER = 4  # times the steps, to tell what the budget costs
 STAGES = ("load", "poses", "prepare", "compile", "geometry", "fit", "evaluate", "report")
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -187,10 +185,7 @@ def timed(arguments: Sequence[str], environment: dict[str, str], log: Path) -> t
 
 
 def psnr_of(fits: Sequence[Row]) -> str:
-    """Mean over seeds, and the range."""
-    values = [fit["psnr"] for fit in fits]
-    range_ = f" ({min(values):.2f} … {max(values):.2f})" if len(values) > 1 else ""
-    return f"{mean(values):.2f}{range_}"
+    return mean_and_range([fit["psnr"] for fit in fits])
 
 
 def _seconds(fits: Sequence[Row]) -> tuple[str, str, str, str]:

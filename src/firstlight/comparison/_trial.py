@@ -75,16 +75,16 @@ def _set_aside_changed(folder: Path, recipe: Recipe, plan: Plan) -> None:
     now = [one.method() for one in recipe.variants]  # by how many photos train
     if plan.steps is None and plan.minutes is None:
         now = [method | {"steps": one.steps} for method, one in zip(now, recipe.variants, strict=True)]
-    if not any(_agree(then, json.loads(json.dumps(one))) for one in now):
+    if not any(agree(then, json.loads(json.dumps(one))) for one in now):
         folder.rename(new_folder(folder.with_name(f"{folder.name}-before")))
 
 
-def _agree(then: Any, now: Any) -> bool:
+def agree(then: Any, now: Any) -> bool:
     """Whether two descriptions say the same, as far as both speak: a version may have added a setting."""
     if isinstance(then, dict) and isinstance(now, dict):
-        return all(_agree(then[key], now[key]) for key in then.keys() & now.keys())
+        return all(agree(then[key], now[key]) for key in then.keys() & now.keys())
     if isinstance(then, list) and isinstance(now, list):
-        return len(then) == len(now) and all(map(_agree, then, now))
+        return len(then) == len(now) and all(map(agree, then, now))
     return bool(then == now)
 
 
