@@ -357,13 +357,10 @@ def settings(recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def _by_itself(part: str) -> dict[str, Any]:
-    """How a part of today's default is described where nothing of it is set; {}: it is no part of it."""
-    for recipe in map(default, (3, 6, None)):
-        for one in (recipe.start, recipe.density):
-            if type(one).__name__ == part:
-                described: dict[str, Any] = describe(type(one)())
-                return described
-    return {}
+    """How a strategy of today's default is described where nothing of it is set; {}: it is none of these."""
+    strategies: set[type[Any]] = {type(default(views).density) for views in (3, 6, None)}
+    described: dict[str, Any] = next((describe(s()) for s in strategies if s.__name__ == part), {})
+    return described
 
 
 def origin_of(name: str, value: Any) -> str:

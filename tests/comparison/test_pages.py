@@ -227,6 +227,87 @@ def test_rates_of_the_papers_leave_networks_alone() -> None:
     assert at_papers_rates(2)(default(3)).rates.network == Rates().network
 
 
+ABOUT_KEPT = {"views": 3, "max_size": 96, "steps": 20, "machine": MACHINE, "versions": VERSIONS}
+
+
+def test_a_kept_fit_is_read_unless_its_settings_changed(tmp_path: Path) -> None:
+    from comparisons import kept, kept_below
+
+    file, numbers = tmp_path / "fits" / "one.json", iter((20.0, 21.0, 22.0))
+
+    def fit(**settings: Any) -> Any:
+        recipe = replace(get_recipe("default"), **settings)
+        about = {"seed": 0, "settings": recipe.method()}
+        return kept(file, about, lambda: {"psnr": next(numbers)})["psnr"]
+
+    seen = [fit(), fit(), fit(summary="new words"), fit(dropout=0.5), fit(dropout=0.5)]
+    assert seen == [20.0, 20.0, 20.0, 21.0, 21.0]
+    (row,) = kept_below(file.parent)
+    assert row["seed"] == 0 and row["machine"]["cores"] and row["settings"]["dropout"] == 0.5
+
+
+def test_page_of_few_views_says_what_the_default_gains(tmp_path: Path) -> None:
+    from few_views_page import page
+
+    def row(start: str, arm: str, name: str, seed: int, psnr: float) -> dict[str, Any]:
+        return {
+            **ABOUT_KEPT,
+            "start": start,
+            "arm": arm,
+            "set": name,
+            "seed": seed,
+            "psnr": psnr,
+            "ssim": 0.5,
+        }
+
+    rows = [row("default", "3dgs", "fox", seed, 16.0) for seed in (0, 1)]
+    rows += [row("default", "plain", "fox", seed, psnr) for seed, psnr in ((0, 19.0), (1, 18.0), (2, 90.0))]
+    rows += [row("default", "guide", "fox", 0, 19.5), row("dense", "guide", "fox", 0, 10.0)]
+    text = page(rows, ["default", "dense"], ["3dgs", "plain", "guide"], "A quiet one.")
+    assert "is +2.50 (+2.00 … +3.00) dB ahead of plain 3DGS" in text and "2 in all" in text
+    assert "| guide | 1 | 19.50 | 0.500 | +0.50 | +3.50 |" in text
+    assert "| guide | 1 | 10.00 | 0.500 | – | – |" in text, "nothing to be compared with"
+    assert text.count("ahead of plain") == 1 and "A quiet one." in text and "abacus" in text
+
+
+@pytest.mark.parametrize("views", [3, 9])
+def test_few_view_arms_differ_and_plain_3dgs_has_the_defaults_start(views: int) -> None:
+    from few_views import ARMS, STARTS, Trial
+
+    default = get_recipe("default").for_photos(views)
+    plain = Trial("default", "3dgs", views, None).recipe
+    assert (plain.start, plain.geometry, plain.steps) == (default.start, default.geometry, default.steps)
+    vanilla = get_recipe("vanilla")
+    assert (plain.density, plain.rates, plain.losses) == (vanilla.density, vanilla.rates, vanilla.losses)
+    assert replace(Trial("default", "plain", views, None).recipe, few=default.few) == default
+    assert Trial("default", "dropout", views, None).again, "the default has that share already"
+    for start in STARTS:
+        told = [
+            json.dumps(trial.recipe.to_dict())
+            for arm in ARMS
+            if not (trial := Trial(start, arm, views, 30)).again
+        ]
+        assert len(set(told)) == len(told) >= 15, "the default has dropout, the others have none"
+
+
+def test_page_of_weights_pairs_sets_and_seeds() -> None:
+    from weights import page
+
+    def row(method: str, weights: str, seed: int, *psnr: float) -> dict[str, Any]:
+        about = {"method": method, "set": "fern", "weights": weights, "seed": seed, "psnr": list(psnr)}
+        return {**ABOUT_KEPT, **about, "held_out": 3, "gaussians": 5_000}
+
+    rows = [row("pointgs", "torch", seed, 10.0, 12.0, 15.0) for seed in (0, 1)]
+    rows += [row("pointgs", "lsuv", 0, 12.0, 13.0, 15.0), row("pointgs", "lsuv", 1, 14.0, 13.0, 14.0)]
+    text = page([*rows, row("coherentgs", "lsuv", 0, 1.0, 1.0, 1.0)], "")
+    gains = "+3.00 (+2.00 … +4.00) | +1.00 (+1.00 … +1.00) | -0.50 (-1.00 … +0.00)"
+    assert f"| pointgs | lsuv − torch | 2 | {gains} |" in text and "| coherentgs | lsuv −" not in text, (
+        "LSUV alone has no worth"
+    )
+    numbers = "| 3 | 5,000 | 13.00 (12.00 … 14.00) | 13.00 (13.00 … 13.00) | 14.50 (14.00 … 15.00) |"
+    assert f"| pointgs | fern | lsuv | 0 1 {numbers}" in text
+
+
 def speed_row(kind: str, quality: str, psnr: float, number: int = 0, **news: Any) -> dict[str, Any]:
     about = {"set": "fern", "kind": kind, "quality": quality, "round": number, "seed": 0, "extra": []}
     measured = {

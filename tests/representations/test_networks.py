@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from firstlight.fitting import DecodedModel, Fit
 from firstlight.geometry import Effort, Stereo, densify
 from firstlight.pipeline import prepare
 from firstlight.recipes import get_recipe
+from firstlight.representations._weights import Weights
 from firstlight.representations.coherentgs import (
     CoherentGs,
     CoherentModel,
@@ -47,7 +49,7 @@ def begun(name: str, capture: Capture, seed: int = 0, **settings) -> Fit:
 
 
 @pytest.mark.parametrize(("name", "model"), [("pointgs", PointGsModel), ("coherentgs", CoherentModel)])
-@pytest.mark.parametrize("weights", ["lsuv", "torch"])
+@pytest.mark.parametrize("weights", get_args(Weights))
 def test_a_fit_begins_where_the_start_stands_and_is_decided_by_its_seed(name, model, weights, demo) -> None:
     fit, again, other = (begun(name, demo, seed, most=400, weights=weights) for seed in (0, 0, 1))
     assert isinstance(fit.model, model) and len(fit.model) <= 400

@@ -87,7 +87,7 @@ class Recipe:
     co_training: CoTraining | None = None  # a second set of Gaussians beside the scene's
     stop: DepthStop | None = None  # None: the last step is the end
     max_gaussians: int | None = None  # also of the start, which is thinned out; None: as the density says
-    repair: RepairedViews | None = None  # how it does that, which it only does where it is asked to
+    repair: RepairedViews | None = None  # of views between the photos; only where that is asked for
     needs: tuple[str, ...] = ()  # packages beyond firstlight's own
     few: Recipe | None = None  # in the place of this one where few photos train; it may have one too
     few_photos: int = FEW  # … that is, up to so many

@@ -9,7 +9,7 @@ from torch import nn
 
 from firstlight.weights import lsuv_
 
-Weights = Literal["lsuv", "torch"]
+Weights = Literal["lsuv", "torch-calm", "torch"]  # calm: the last layer says little at first, as with LSUV
 
 
 def begin_(module: nn.Module, weights: Weights, generator: torch.Generator, *inputs: Any) -> None:

@@ -72,7 +72,7 @@ class CoherentGs:
         model = CoherentModel(self, base.with_degree(gaussians.degree), sheets, pairs, now.steps)
         for decoder in (model.depth, model.opacity):
             begin_(decoder, self.weights, now.generator, len(sheets), decoder.size)
-            if self.weights == "lsuv":
+            if self.weights != "torch":
                 decoder.calm_(TIMID)
         return model
 
@@ -197,7 +197,8 @@ class Decoder(nn.Module):
     @torch.no_grad()
     def calm_(self, share: float) -> None:
         """Outputs ``share`` of what they are."""
-        self.out.weight.mul_(share)
+        for last in self.out.parameters():
+            last.mul_(share)
 
 
 class Apart(nn.Module):

@@ -60,7 +60,7 @@ class PointGs:
         decoder = Decoder(self, gaussians.sh.shape[1])
         model = PointGsModel(self, gaussians, sightings(gaussians.means, capture, self.views), decoder)
         begin_(decoder, self.weights, now.generator, *model.inputs())
-        if self.weights == "lsuv":
+        if self.weights != "torch":
             decoder.calm_(TIMID)
         return model
 
@@ -151,7 +151,8 @@ class Decoder(nn.Module):
     def calm_(self, share: float) -> None:
         """Outputs ``share`` of what they are."""
         for head in (self.geometry, self.colour):
-            list(head.parameters())[-2].mul_(share)  # the last weight; the bias after it is 0
+            for last in list(head.parameters())[-2:]:
+                last.mul_(share)
 
     def _shown(self, sighting: Sighting) -> Tensor:
         """Features of all strides, and the colour, of one photo at the points [N, C]."""
