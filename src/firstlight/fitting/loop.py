@@ -150,22 +150,45 @@ class Fit:
     def step(self, look: bool = False) -> Outcome:
         """One photo, one update. ``look`` asks for the PSNR of the photo."""
         recipe, fraction = self.recipe, self.done / self.recipe.steps
-        index, scale = self._next_photo(), recipe.scale_at(fraction)
-        sight = self._sight(index, scale, recipe.dilation_at(fraction))
-        deep, camera, photo, mask = recipe.sees_depth, sight.camera, sight.photo, sight.mask
-        colors, alpha, meta = self.render(camera, self._thinned(fraction), deep, sight.blur)
+        view, meta = self._view(self._next_photo(), fraction)
+        loss = torch.stack([term(view) for term in recipe.losses]).sum()
+        self.model.zero_grad()
+        meta["means2d"].retain_grad()  # density control goes by it
+        loss.backward()  # type: ignore[no-untyped-call]
+        rates = recipe.rates.at(fraction, self.extent)
+        self._update(view, meta, rates)
+        self.done += 1
+        if recipe.stop is not None and view.depth is not None and view.measured_depth is not None:
+            difference = depth_l1(view.depth.detach(), view.measured_depth, view.mask)
+            recipe.stop.observe(self.stopping, difference, self.done, recipe.steps)
+        rebuilt = self.model.rebuilt
+        self.model.refine(self._refinement(rates["means"]))
+        if self.model.rebuilt != rebuilt:
+            self.memory.clear()
+        self._represent()
+        self._step_twin()
+        quality = psnr(view.rendered, view.photo, view.mask) if look else math.nan
+        height, width = view.alpha.shape
+        return Outcome(float(loss.detach()), quality, width, height)
+
+    def _view(self, index: int, fraction: float) -> tuple[View, dict[str, Any]]:
+        """What the losses look at, and what the rasteriser says about it."""
+        recipe = self.recipe
+        sight = self._sight(index, recipe.scale_at(fraction), recipe.dilation_at(fraction))
+        deep = recipe.sees_depth
+        colors, alpha, meta = self.render(sight.camera, self._thinned(fraction), deep, sight.blur)
         rendered = colors[..., :3] if deep else colors
         if self.exposure is not None:
             rendered = self.exposure.apply(rendered, index)
         view = View(
             rendered,
             alpha,
-            photo,
-            mask,
+            sight.photo,
+            sight.mask,
             self.model.gaussians,
             fraction,
             index,
-            camera,
+            sight.camera,
             self.extent,
             self.generator,
             partial(self.look, index),
@@ -177,32 +200,23 @@ class Fit:
             other=None if self.other is None else partial(self.other.look, index),
             begun=None if self.begun is None else partial(self.look_back, self.begun),
         )
-        loss = torch.stack([term(view) for term in recipe.losses]).sum()
-        self.model.zero_grad()
-        meta["means2d"].retain_grad()  # density control goes by it
-        loss.backward()  # type: ignore[no-untyped-call]
+        return view, meta
+
+    def _update(self, view: View, meta: dict[str, Any], rates: dict[str, float]) -> None:
+        """Move all that has a gradient."""
         self.model.observe(meta)
-        rates = recipe.rates.at(fraction, self.extent)
         self.model.step(meta["radii"][0, :, 0] > 0, rates)  # both radii are 0, or none
         if self.exposure is not None:
-            self.exposure.step(index, recipe.rates.exposure)
-        if self.cameras is not None and recipe.cameras is not None:
-            self.cameras.step(index, recipe.cameras, fraction)
-        self.done += 1
-        if recipe.stop is not None and view.depth is not None and view.measured_depth is not None:
-            difference = depth_l1(view.depth.detach(), view.measured_depth, mask)
-            recipe.stop.observe(self.stopping, difference, self.done, recipe.steps)
-        rebuilt = self.model.rebuilt
-        self.model.refine(self._refinement(rates["means"]))
-        if self.model.rebuilt != rebuilt:
-            self.memory.clear()
-        self._represent()
-        if self.twin is not None and recipe.co_training is not None:
-            self.twin.step()
-            if isinstance(self.model, PlainModel) and isinstance(self.twin.model, PlainModel):
-                recipe.co_training.prune(self.model, self.twin.model, self.done, recipe.steps)
-        quality = psnr(rendered, photo, mask) if look else math.nan
-        return Outcome(float(loss.detach()), quality, rendered.shape[1], rendered.shape[0])
+            self.exposure.step(view.index, self.recipe.rates.exposure)
+        if self.cameras is not None and self.recipe.cameras is not None:
+            self.cameras.step(view.index, self.recipe.cameras, view.fraction)
+
+    def _step_twin(self) -> None:
+        if self.twin is None or self.recipe.co_training is None:
+            return
+        self.twin.step()
+        if isinstance(self.model, PlainModel) and isinstance(self.twin.model, PlainModel):
+            self.recipe.co_training.prune(self.model, self.twin.model, self.done, self.recipe.steps)
 
     @torch.no_grad()
     def probe(self, indices: list[int]) -> float:
