@@ -35,6 +35,7 @@ from firstlight.density import Fixed, Mcmc, Strategy, Vanilla
 from firstlight.files.atomic import atomic_write
 from firstlight.fitting import (
     CameraRefinement,
+    NeedlePenalty,
     OpacityPenalty,
     Photometric,
     Rates,
@@ -49,6 +50,7 @@ from firstlight.starts import CloudAndPoints, EdgsStart, InstantStart, PointsOrR
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 WORDS = ("name", "summary", "paper", "partial", "needs", "few", "few_photos")
 FASTER = ("means", "means_final", "quats", "log_scales", "sh", "sh_rest")  # rates of ``recipes.rates.SHORT``
+PENALTIES = OpacityPenalty | ScalePenalty | NeedlePenalty
 FEW_GAUSSIANS = 40_000  # for variants of a default that names no count
 
 
@@ -78,7 +80,7 @@ def without_mcmc(recipe: Recipe, density: Strategy) -> Recipe:
 
 
 def _unpenalised(recipe: Recipe) -> tuple[Term, ...]:
-    return tuple(term for term in recipe.losses if not isinstance(term, OpacityPenalty | ScalePenalty))
+    return tuple(term for term in recipe.losses if not isinstance(term, PENALTIES))
 
 
 def at_papers_rates(times: float) -> Callable[[Recipe], Recipe]:
@@ -163,6 +165,12 @@ def with_mcmc(recipe: Recipe) -> Recipe:
     return replace(recipe, density=Mcmc(max_gaussians=count(recipe), noise=noise), losses=losses)
 
 
+def with_needle_penalty(recipe: Recipe) -> Recipe:
+    if any(isinstance(term, NeedlePenalty) for term in recipe.losses):
+        return recipe
+    return replace(recipe, losses=(*recipe.losses, NeedlePenalty()))
+
+
 def from_sparse_points(recipe: Recipe) -> Recipe:
     """Losses that look at measured depth keep their geometry."""
     return replace(recipe, start=PointsOrRandom(), geometry=recipe.geometry if recipe.sees_depth else None)
@@ -201,6 +209,8 @@ VARIANTS = (
     Variant("no penalties", KERBL, lambda r: without_mcmc(r, r.density)),
     Variant("no opacity penalty", KERBL, without(OpacityPenalty)),
     Variant("no scale penalty", KERBL, without(ScalePenalty)),
+    Variant("no needle penalty", KERBL, without(NeedlePenalty)),
+    Variant("needle penalty", "PhysGaussian (Xie et al. 2024)", with_needle_penalty),
     Variant("no noise", KERBL, with_noise(0.0)),
     Variant("noise fivefold", OWN, with_noise(5.0)),
     Variant("half the Gaussians", OWN, lambda r: r.limited(count(r) // 2)),
@@ -328,6 +338,7 @@ ORIGINS = {
     "rates.log_scales": "as that of quats",
     "rates.sh": "3DGS's times eight, as the means",
     "rates.sh_rest": "a twentieth of that of sh, as in 3DGS",
+    "losses.NeedlePenalty": "akin to PhysGaussian's anisotropy loss; trials on four sets, up to three seeds",
     "dropout": "DropGaussian (Park et al. 2025), with its 0.2",
     "sh_degree": "own trials, one seed, together with dropout and fewer Gaussians, for three photos",
     "pictures": "own trials: small pictures first are quicker; the last steps see the photos as they are",

@@ -31,6 +31,7 @@ from firstlight.fitting.recipe import Recipe as Recipe
 from firstlight.fitting.repaired_views import RepairedViews as RepairedViews
 from firstlight.fitting.stopping import DepthStop as DepthStop
 from firstlight.fitting.terms import DepthTeacher as DepthTeacher
+from firstlight.fitting.terms import NeedlePenalty as NeedlePenalty
 from firstlight.fitting.terms import OpacityPenalty as OpacityPenalty
 from firstlight.fitting.terms import Photometric as Photometric
 from firstlight.fitting.terms import ScalePenalty as ScalePenalty

@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from firstlight.losses import depth_l1, opacity_penalty, photometric, scale_penalty
+from firstlight.losses import depth_l1, needle_penalty, opacity_penalty, photometric, scale_penalty
 from firstlight.scene import Cameras, Gaussians
 from firstlight.scene.neighbours import local_planes, nearest
 from firstlight.scene.rotation import quat_to_rotmat
@@ -89,6 +89,18 @@ class ScalePenalty:
 
     def __call__(self, view: View) -> Tensor:
         return self.weight * scale_penalty(view.gaussians.scales)
+
+
+@dataclass(frozen=True)
+class NeedlePenalty:
+    """weight · mean of log(longest / middle axis) above log ``ratio``: discs may be, needles not."""
+
+    weight: float = 1.0
+    ratio: float = 3.0
+    sees_depth: ClassVar[bool] = False
+
+    def __call__(self, view: View) -> Tensor:
+        return self.weight * needle_penalty(view.gaussians.log_scales, self.ratio)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from firstlight.starts import CloudAndPoints
 # alone; kitchen (21 photos) 18.9 and 18.4, with 20,000 Gaussians from both, 40,000 from sparse points.
 # Stereo's seconds are what half as many Gaussians save. At 480 pixels and 1,000 steps 40,000 from both gain
 # 0.2 dB on fox in 1.4 times the time of the fit; 8,000 points of stereo in the place of 12,000 lose 0.3.
+# 20,000 is where growth ends; a start with more sparse points than that has more (fox with its own cameras:
+# 35,040).
 RECIPE = Recipe(
     name="default",
     summary="Stereo's points and sparse ones, MCMC growth to what two cores can carry; its own settings for "
