@@ -87,6 +87,14 @@ def test_a_comparison_runs_grows_and_goes_on(photos: Path, tmp_path: Path) -> No
     again = json.loads((out / "trials" / "other-3-1" / "run.json").read_text())
     assert again["split"] == split, "trials must share the split"
 
+    # Cut short by a version that knew one setting less: it cannot be gone on with, and is no failure.
+    del again["recipe"]["antialiased"]
+    (out / "trials" / "other-3-1" / "run.json").write_text(json.dumps(again | {"status": "running"}))
+    rows = compare(photos, [other], views=(3,), out=out, **BUDGET).rows
+    (other_row,) = (row for row in rows if row.recipe == "other")
+    assert not other_row.failures and len(other_row.trials) == 2
+    assert (out / "trials" / "other-3-1-before").is_dir()
+
 
 def test_what_a_recipe_optimises_may_need_depth(photos: Path, tmp_path: Path) -> None:
     found = compare(photos, ["coherentgs"], views=(3,), out=tmp_path / "out", steps=4, max_size=64)

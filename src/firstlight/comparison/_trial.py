@@ -15,7 +15,7 @@ from firstlight.comparison._cameras import cameras_folder
 from firstlight.comparison._plan import Plan, Trial
 from firstlight.errors import InputError
 from firstlight.fitting import Recipe, fit_gaussians
-from firstlight.pipeline import Run, fit, new_folder, prepare, resume, split_placed
+from firstlight.pipeline import Run, fit, new_folder, prepare, resumable, resume, split_placed
 from firstlight.pipeline.warm_up import REST, STEPS, warming
 from firstlight.poses import load_placed
 from firstlight.starts import RandomBox
@@ -71,11 +71,13 @@ def _set_aside_changed(folder: Path, recipe: Recipe, plan: Plan) -> None:
     """A recipe's name stands for its settings of today: one table must not mix them with yesterday's."""
     if not (folder / "run.json").exists():
         return
-    then = Run.open(folder).about.get("recipe")
+    run = Run.open(folder)
+    then = run.about.get("recipe")
     now = [one.method() for one in recipe.variants]  # by how many photos train
     if plan.steps is None and plan.minutes is None:
         now = [method | {"steps": one.steps} for method, one in zip(now, recipe.variants, strict=True)]
-    if not any(agree(then, json.loads(json.dumps(one))) for one in now):
+    same = any(agree(then, json.loads(json.dumps(one))) for one in now)
+    if not same or not (run.complete or resumable(run, recipe)):
         folder.rename(new_folder(folder.with_name(f"{folder.name}-before")))
 
 

@@ -15,4 +15,5 @@ from firstlight.pipeline.run_folder import Run as Run
 from firstlight.pipeline.run_folder import new_folder as new_folder
 from firstlight.pipeline.stages import evaluate as evaluate
 from firstlight.pipeline.stages import fit as fit
+from firstlight.pipeline.stages import resumable as resumable
 from firstlight.pipeline.stages import resume as resume

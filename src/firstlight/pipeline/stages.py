@@ -189,14 +189,22 @@ def resume(
         progress.note(f"{run.folder}: is complete already.")
         return run
     options = stored_options(run)
-    parts = recipe_for(recipe or options.recipe, options)
-    if json.loads(json.dumps(run.about["recipe"])) not in _descriptions(parts):
+    if not resumable(run, recipe):
         raise InputError(
             f"{run.folder}: the recipe '{options.recipe}' has changed since this run began. "
             "Start a new run, or use the version of firstlight that began it."
         )
+    parts = recipe_for(recipe or options.recipe, options)
     photos = photos or str(run.about["photos"])
     return _Stages(run, options, parts, photos, progress, audience, placed).go()
+
+
+def resumable(run: Run, recipe: Recipe | None = None) -> bool:
+    """Whether the recipe is what it was when ``run`` began; nothing else is gone on with."""
+    options = stored_options(run)
+    parts = recipe_for(recipe or options.recipe, options)
+    # Described before the photos were counted, or after.
+    return run.about["recipe"] in [json.loads(json.dumps(one.to_dict())) for one in parts.variants]
 
 
 def evaluate(
@@ -240,11 +248,6 @@ def _measured_with(run: Run) -> Recipe:
         raise InputError(
             f"{run.folder}: its run.json is not of this version of firstlight ({error})."
         ) from error
-
-
-def _descriptions(recipe: Recipe) -> list[dict[str, Any]]:
-    """How ``run.json`` may describe it: before the photos were counted, or after."""
-    return [one.to_dict() for one in recipe.variants]
 
 
 class _Stages:
