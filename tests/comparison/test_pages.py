@@ -18,6 +18,7 @@ from firstlight.comparison._trial import _set_aside_changed
 from firstlight.errors import InputError
 from firstlight.evaluate.report.folder import read_run_folder
 from firstlight.fitting import Rates
+from firstlight.pipeline import Run
 from firstlight.recipes import get_recipe
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -137,6 +138,7 @@ def test_a_trial_of_other_settings_is_set_aside(tmp_path: Path) -> None:
     vanilla, plan = get_recipe("vanilla"), Plan("x", ("vanilla",), steps=30)
     folder = tmp_path / "vanilla-3-0"
     _run(folder, "vanilla", 20.0)
+    Run.open(folder).write(status="complete")
     _set_aside_changed(folder, replace(vanilla, summary="new words", steps=7), plan)
     assert folder.is_dir(), "neither words nor the steps that the plan overrides are settings"
     _set_aside_changed(folder, replace(vanilla, rates=replace(vanilla.rates, sh=1.0)), plan)
