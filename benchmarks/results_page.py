@@ -19,20 +19,15 @@ from comparisons import (
 )
 from worst_pictures import worst_pictures
 
-from firstlight.comparison import SEEN_WORDS, Column, Comparison, Row, Spread
+from firstlight.comparison import COLUMNS, SEEN_WORDS, Comparison, Row, Spread
 from firstlight.files.atomic import atomic_write
 from firstlight.recipes import RECIPES
 
 # Means over sets.
-MEANS = (
-    Column("psnr", "mean PSNR", 2, more=True),
-    Column("psnr_seen", "PSNR seen", 2, more=True),
-    Column("ssim", "SSIM", 3, more=True),
-    Column("flip", "FLIP", 3),
-    Column("lpips", "LPIPS", 3),
-    Column("seconds", "seconds", 0),
-    Column("gaussians", "Gaussians", 0),
-    Column("peak_memory_mb", "peak MB", 0),
+MEANS = tuple(
+    column._replace(title="mean PSNR") if column.key == "psnr" else column
+    for column in COLUMNS
+    if column.key != "megabytes"  # the Gaussians' number says it
 )
 ABOUT = f"""# Results
 
