@@ -89,6 +89,7 @@ def test_a_comparison_runs_grows_and_goes_on(photos: Path, tmp_path: Path) -> No
 
     # Cut short by a version that knew one setting less: it cannot be gone on with, and is no failure.
     del again["recipe"]["antialiased"]
+    again["options"]["forgotten"] = 1
     (out / "trials" / "other-3-1" / "run.json").write_text(json.dumps(again | {"status": "running"}))
     rows = compare(photos, [other], views=(3,), out=out, **BUDGET).rows
     (other_row,) = (row for row in rows if row.recipe == "other")

@@ -201,10 +201,13 @@ def resume(
 
 def resumable(run: Run, recipe: Recipe | None = None) -> bool:
     """Whether the recipe is what it was when ``run`` began; nothing else is gone on with."""
-    options = stored_options(run)
+    try:
+        options = stored_options(run)
+    except InputError:  # of another version
+        return False
     parts = recipe_for(recipe or options.recipe, options)
     # Described before the photos were counted, or after.
-    return run.about["recipe"] in [json.loads(json.dumps(one.to_dict())) for one in parts.variants]
+    return run.about.get("recipe") in [json.loads(json.dumps(one.to_dict())) for one in parts.variants]
 
 
 def evaluate(
@@ -217,7 +220,9 @@ def evaluate(
     """
     run = Run.open(folder)
     if not run.complete:
-        raise InputError(f"{run.folder}: is not finished. Go on with 'firstlight fit PHOTOS --resume' first.")
+        raise InputError(
+            f"{run.folder}: is not finished. Go on with it first: firstlight fit PHOTOS --out … --resume"
+        )
     stages = _Stages(
         run,
         stored_options(run),

@@ -26,7 +26,7 @@ LOSSES = (Photometric(), OpacityPenalty(0.01), ScalePenalty(0.01))
 # Growth begins with the larger pictures: two seeds at 480 pixels, 0.8 dB more on fountain, within its
 # noise, and the same on fern; smaller counts make the half-size steps shorter.
 # Half of the Gaussians of three photos are needles more than five times as long as wide, dots to the
-# cameras and stars from the side: with a price on them there are none. At 240 pixels and 500 steps that
+# cameras and stars from the side: with a price on them next to none is. At 240 pixels and 500 steps that
 # changes held-out PSNR by +0.9 and -0.2 dB on fountain, 0.0 and 0.0 on fern (seeds 0, 1), +0.5, -0.1, -0.1
 # on fox (0 to 2), -0.2 and -0.2 on banana. Six photos say more about depth: there it costs fountain 0.5 dB
 # (three seeds) and brings 0.1 on fern and fox (one), and is left out.
