@@ -37,6 +37,16 @@ def test_means_that_begin_late_wait_for_the_others() -> None:
     assert late.at(0.5, 1.0) == usual.at(0.5, 1.0)
 
 
+def test_rates_cool_down_linearly_at_the_end_but_the_means_have_their_own_course() -> None:
+    usual, cooled = Rates(), Rates(cooldown=0.25)
+    assert cooled.at(0.75, 1.0) == usual.at(0.75, 1.0)
+    late = cooled.at(0.9, 1.0)
+    for name in ("quats", "log_scales", "logit_opacities", "sh", "sh_rest"):
+        assert late[name] == pytest.approx(0.4 * usual.at(0.9, 1.0)[name])
+    assert late["means"] == usual.at(0.9, 1.0)["means"]
+    assert cooled.at(1.0, 1.0)["quats"] == 0.0
+
+
 @pytest.mark.parametrize("recipe", ALL, ids=lambda r: r.name)
 def test_recipes_are_plain_data(recipe) -> None:
     described = recipe.to_dict()

@@ -40,17 +40,20 @@ class Rates:
     features: float = 2.5e-3  # vectors that Gaussians are decoded from, where a representation has some
     network: float = 1e-3  # weights that decode them
     network_final: float = 1e-5  # reached, exponentially, at the last step
+    # Of the steps, at their end: over it rates of shapes, opacities and colours fall linearly to nothing.
+    cooldown: float = 0.0
 
     def at(self, fraction: float, extent: float) -> dict[str, float]:
         """Rates of the model's parameters when ``fraction`` of the steps is done."""
         late = max(fraction, self.means_late)
+        calm = min(1.0, (1.0 - fraction) / self.cooldown) if self.cooldown else 1.0
         return {
             "means": extent * self.means * (self.means_final / self.means) ** late,
-            "quats": self.quats,
-            "log_scales": self.log_scales,
-            "logit_opacities": self.logit_opacities,
-            "sh": self.sh,
-            "sh_rest": self.sh_rest,
+            "quats": calm * self.quats,
+            "log_scales": calm * self.log_scales,
+            "logit_opacities": calm * self.logit_opacities,
+            "sh": calm * self.sh,
+            "sh_rest": calm * self.sh_rest,
             "features": self.features,
             "network": self.network * (self.network_final / self.network) ** fraction,
         }
