@@ -10,8 +10,8 @@ from firstlight.fitting import Rates
 # At such rates Gaussians tremble to the end. Rates that fade from the first step on cost 1 dB there; rates
 # that hold, and cool down over the last 40 %, gain: six photos at 240 pixels, 500 steps, seed 0, fox 21.5 to
 # 22.3 dB, fern 26.5 to 27.4, banana 27.6 to 28.0; over the last 20, 30 and 50 % within 0.25 of that. Over the
-# last 30 %: fountain, whose seeds differ by 1 dB, 22.1 to 21.3, all of fox's photos 28.7 to 29.9; three photos
-# at 480 pixels, fountain +0.8, davis-train +0.3, redkitchen +0.3.
+# last 30 %: fountain, whose seeds differ by 1 dB, 22.1 to 21.3; all of fox's photos 28.7 to 29.9; three
+# photos at 480 pixels, fountain +0.8, davis-train +0.3, redkitchen +0.3.
 SHORT = Rates(
     means=1.28e-3,
     means_final=1.28e-5,
