@@ -107,6 +107,10 @@ def rates_times(times: float, *names: str) -> Callable[[Recipe], Recipe]:
     return change
 
 
+def with_cooldown(share: float) -> Callable[[Recipe], Recipe]:
+    return lambda recipe: replace(recipe, rates=replace(recipe.rates, cooldown=share))
+
+
 def colours_at_papers_rates(recipe: Recipe) -> Recipe:
     papers = Rates()
     return replace(recipe, rates=replace(recipe.rates, sh=papers.sh, sh_rest=papers.sh_rest))
@@ -221,6 +225,8 @@ VARIANTS = (
     Variant("shapes at a third of the rate", OWN, rates_times(1 / 3, "quats", "log_scales")),
     Variant("shapes at three times the rate", OWN, rates_times(3, "quats", "log_scales")),
     Variant("colours at 3DGS's rates", KERBL, colours_at_papers_rates),
+    Variant("rates hold to the end", KERBL, with_cooldown(0.0)),
+    *(Variant(f"cooldown over {n:.0%}", OWN, with_cooldown(n)) for n in (0.2, 0.6)),
     Variant("cameras stay", KERBL, lambda r: replace(r, cameras=None)),
     Variant("cameras move", INSTANT, lambda r: replace(r, cameras=r.cameras or CameraRefinement())),
     Variant("no dropout", KERBL, lambda r: replace(r, dropout=0.0)),
@@ -338,6 +344,7 @@ ORIGINS = {
     "rates.log_scales": "as that of quats",
     "rates.sh": "3DGS's times eight, as the means",
     "rates.sh_rest": "a twentieth of that of sh, as in 3DGS",
+    "rates.cooldown": "constant rates with a linear cooldown (Hägele et al. 2024), over 40 % by own trials",
     "losses.NeedlePenalty": "akin to PhysGaussian's anisotropy loss; trials on four sets, up to three seeds",
     "dropout": "DropGaussian (Park et al. 2025), with its 0.2",
     "sh_degree": "own trials, one seed, together with dropout and fewer Gaussians, for three photos",
