@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from firstlight.density.gsplat import MCMCStrategy, compute_relocation, ops
-from firstlight.render import rasterization
+from firstlight.render import ShapeError, rasterization
 from firstlight.scene.rotation import quat_to_rotmat
 from tests.density.gsplat_params import made, moments, stepped
 
@@ -193,7 +193,7 @@ def test_relocation_of_the_faint_makes_up_in_scale() -> None:
 
 
 def test_relocation_refuses_other_shapes() -> None:
-    with pytest.raises(ValueError, match=r"scales \[2, 3\]"):
+    with pytest.raises(ShapeError, match=r"scales \[2, 3\]"):
         compute_relocation(torch.rand(2), torch.rand(3, 3), torch.ones(2, dtype=torch.long), BINOMS)
 
 

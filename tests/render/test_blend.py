@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from firstlight.render import isect_offset_encode, isect_tiles, rasterize_to_pixels, twins
+from firstlight.render import ShapeError, isect_offset_encode, isect_tiles, rasterize_to_pixels, twins
 from tests.render.scenes import assert_gradients, assert_pictures
 
 # Without types: mypy cannot count tensors that are unpacked from a list.
@@ -92,26 +92,38 @@ def test_twin_passes_finite_differences() -> None:
     assert torch.autograd.gradcheck(render, (means2d, conics, colors, opacities, backgrounds))
 
 
-def test_absolute_gradients_are_summed_pixel_by_pixel() -> None:
+@pytest.mark.parametrize("channels", [3, 4, 5, 8, 14])
+def test_absolute_gradients_are_summed_pixel_by_pixel(channels: int) -> None:
+    """Each pixel's is that of all channels together, however they are divided into passes."""
     width, height = 9, 6
-    *splats, radii, depths = _splats(4, 1, 8, 3, width, height)
-    lists = _lists(splats[0], radii, depths, 16, width, height)
-    means2d = splats[0].requires_grad_()
-    weights = torch.randn(1, height, width, 3, generator=torch.Generator().manual_seed(0))
-    picture, _ = _blend(means2d, *splats[1:], width, height, 16, *lists, absgrad=True)
-    (picture * weights).sum().backward()
+    *splats, radii, depths = _splats(4, 1, 8, channels, width, height)
+    lists = _lists(splats[0], radii, depths, 5, width, height)
+    g = torch.Generator().manual_seed(0)
+    background = torch.rand(1, channels, generator=g)
+    weights = torch.randn(1, height, width, channels + 1, generator=g)
+    leaves = [t.clone().requires_grad_() for t in splats]
+    maps = _blend(*leaves, width, height, 5, *lists, backgrounds=background, absgrad=True)
+    torch.autograd.backward((torch.cat(maps, -1) * weights).sum())
+    plain = [t.clone().requires_grad_() for t in splats]
+    maps = _blend(*plain, width, height, 5, *lists, backgrounds=background)
+    torch.autograd.backward((torch.cat(maps, -1) * weights).sum())
+    for ours, theirs in zip(leaves, plain, strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-5)
+    means2d: Any = leaves[0]
     wanted = torch.zeros(1, 8, 2, dtype=torch.float64)
     double = [t.detach().double() for t in splats]
     for y in range(height):
         for x in range(width):
             leaf = double[0].clone().requires_grad_()
-            picture, _ = _twin(leaf, *double[1:], width, height, 16, *lists, exp=twins.series_exp)
-            (picture[0, y, x] * weights[0, y, x]).sum().backward()
+            maps = _twin(
+                leaf, *double[1:], width, height, 5, *lists, backgrounds=background.double(),
+                exp=twins.series_exp,
+            )  # fmt: skip
+            torch.autograd.backward((torch.cat(maps, -1)[0, y, x] * weights[0, y, x]).sum())
             assert leaf.grad is not None
             wanted += leaf.grad.abs()
-    assert_gradients(means2d.absgrad, wanted)  # type: ignore[attr-defined]
-    assert means2d.grad is not None
-    assert (means2d.absgrad >= means2d.grad.abs() * 0.999).all()  # type: ignore[attr-defined]
+    assert_gradients(means2d.absgrad, wanted)
+    assert (means2d.absgrad >= means2d.grad.abs() * 0.999).all()
 
 
 def test_masked_tiles_show_the_background() -> None:
@@ -162,11 +174,33 @@ def test_two_runs_are_equal_bit_for_bit() -> None:
         assert all(torch.equal(a, b) for a, b in zip(first, run(), strict=True))
 
 
+def test_tiles_beyond_the_picture_change_nothing() -> None:
+    """A grid may be larger than the picture needs, as gsplat allows: also with masks."""
+    width, height, tile = 40, 21, 8
+    *splats, radii, depths = _splats(7, 2, 40, 3, width, height)
+    needed = _lists(splats[0], radii, depths, tile, width, height)
+    larger = _lists(splats[0], radii, depths, tile, width + 2 * tile, height + tile)
+    assert len(larger[1]) > len(needed[1])
+    masks = torch.rand(2, 4, 7, generator=torch.Generator().manual_seed(1)) > 0.3
+
+    def run(lists: list[Tensor], masks: Tensor) -> list[Tensor]:
+        leaves = [t.clone().requires_grad_() for t in splats]
+        picture, alphas = _blend(*leaves, width, height, tile, *lists, masks=masks)
+        return [picture, alphas, *torch.autograd.grad(picture.square().sum(), leaves)]
+
+    for found, wanted in zip(run(larger, masks), run(needed, masks[:, :3, :5]), strict=True):
+        assert torch.equal(found, wanted)
+
+
 def test_wrong_input_is_named() -> None:
     *splats, radii, depths = _splats(6, 1, 5, 3, 20, 20)
     lists = _lists(splats[0], radii, depths, 16, 20, 20)
-    with pytest.raises(ValueError, match="do not fit a picture of 50 × 20"):
+    with pytest.raises(ValueError, match="do not cover a picture of 50 × 20"):
         _blend(*splats, 50, 20, 16, *lists)
+    for packed in (False, True):
+        rows = [t[0] if packed else t for t in (splats[0], splats[1], splats[2][..., :0], splats[3])]
+        with pytest.raises(ShapeError, match="colors: expected one channel or more"):
+            _blend(*rows, 20, 20, 16, *lists, packed=packed)
     with pytest.raises(ValueError, match="backgrounds: expected shape"):
         _blend(*splats, 20, 20, 16, *lists, backgrounds=torch.zeros(1, 2))
     with pytest.raises(ValueError, match="masks"):

@@ -322,6 +322,18 @@ def test_batches_are_scenes_of_their_own(tile_size: int) -> None:
                 torch.testing.assert_close(together.grad[n], single.grad, rtol=1e-4, atol=1e-5)
 
 
+def test_tiles_beyond_the_picture_change_nothing() -> None:
+    scene, K = random_scene(3, 30), intrinsics(1, WIDTH, HEIGHT)
+
+    def render(width: int, height: int) -> Any:
+        lists = _everywhere(_depths(scene), width, height)
+        splats = (scene.sh[None, :, 0], scene.opacities[None], scene.viewmats, K)
+        return _eval3d(*scene[:3], *splats, WIDTH, HEIGHT, 16, *lists)
+
+    for found, wanted in zip(render(WIDTH + 32, HEIGHT + 16), render(WIDTH, HEIGHT), strict=True):
+        assert torch.equal(found, wanted)
+
+
 def test_two_runs_are_equal_bit_for_bit() -> None:
     scene, K = random_scene(12, 800), intrinsics(1, 120, 90)
     options = {**lens("opencv", 1), "rolling_shutter": SHUTTERS[0], "viewmats_rs": moved(scene.viewmats)}
@@ -467,7 +479,7 @@ def test_wrong_input_is_named() -> None:
 
     with pytest.raises(NotImplementedError, match="packed colours"):
         render(colors[0], seen[0])
-    with pytest.raises(ValueError, match="at least one channel"):
+    with pytest.raises(ValueError, match="one channel or more"):
         render(colors[..., :0], seen)
     with pytest.raises(ValueError, match="opacities: expected shape"):
         render(colors, seen[0])
@@ -475,7 +487,7 @@ def test_wrong_input_is_named() -> None:
         render(colors, seen, backgrounds=torch.zeros(3))
     with pytest.raises(ValueError, match="tile_size of at least 1"):
         render(colors, seen, size=0)
-    with pytest.raises(ValueError, match="tiles of 8 px do not fit"):
+    with pytest.raises(ValueError, match="tiles of 8 px do not cover"):
         render(colors, seen, size=8)
     with pytest.raises(ValueError, match="masks: expected shape"):
         render(colors, seen, masks=torch.ones(1, 3, 3, dtype=torch.bool))

@@ -16,24 +16,23 @@ from torch import Tensor
 from firstlight import render
 from firstlight.render._gsplat import cuda_by_gsplat
 
-# What runs in kernels on the CPU only. The rest is plain torch and needs no seam.
+# What gsplat exports under the same name and is ours on the CPU. The rest is plain torch and needs no seam.
 HOOKED = [
-    name
-    for name in (
-        "rasterization",
-        "rasterization_2dgs",
-        "fully_fused_projection",
-        "fully_fused_projection_2dgs",
-        "fully_fused_projection_with_ut",
-        "isect_tiles",
-        "isect_offset_encode",
-        "rasterize_to_pixels",
-        "rasterize_to_pixels_2dgs",
-        "rasterize_to_pixels_eval3d",
-        "rasterize_to_indices_in_range",
-        "spherical_harmonics",
-    )
-    if hasattr(render, name)
+    "rasterization",
+    "rasterization_2dgs",
+    "fully_fused_projection",
+    "fully_fused_projection_2dgs",
+    "fully_fused_projection_with_ut",
+    "isect_tiles",
+    "isect_offset_encode",
+    "rasterize_to_pixels",
+    "rasterize_to_pixels_2dgs",
+    "rasterize_to_pixels_eval3d",
+    "rasterize_to_indices_in_range",
+    "rasterize_to_indices_in_range_2dgs",
+    "accumulate",
+    "accumulate_2dgs",
+    "spherical_harmonics",
 ]
 
 
@@ -82,6 +81,19 @@ def test_every_op_with_kernels_hands_cuda_tensors_over(name: str, gsplat: Module
 def test_cpu_tensors_stay_here(gsplat: ModuleType) -> None:
     assert double(torch.ones(2)).tolist() == [2, 2]
     assert double(torch.ones(2), 3.0, bias=torch.ones(2)).tolist() == [4, 4]
+
+
+def test_numbers_may_be_tensors_without_dimensions(gsplat: ModuleType) -> None:
+    """A width read from a tensor, say."""
+    loose: Any = double
+    assert loose(torch.ones(2), torch.tensor(3.0)).tolist() == [3, 3]
+    assert isinstance(loose(on_cuda(2), torch.tensor(3.0))[1][1], Tensor)
+    splats = torch.zeros(1, 3), torch.ones(1, 4), torch.ones(1, 3), torch.ones(1), torch.ones(1, 3)
+    viewmats, K = torch.eye(4)[None], torch.tensor([[[9.0, 0, 4], [0, 9, 3], [0, 0, 1]]])
+    viewmats[0, 2, 3] = 4.0
+    sizes: Any = {"width": torch.tensor(8), "height": torch.tensor(6), "tile_size": torch.tensor(16)}
+    found, _, _ = render.rasterization(*splats, viewmats, K, **sizes)
+    assert torch.equal(found, render.rasterization(*splats, viewmats, K, 8, 6)[0])
 
 
 def test_one_cuda_tensor_is_enough_wherever_it_stands(gsplat: ModuleType) -> None:

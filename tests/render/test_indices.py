@@ -58,6 +58,18 @@ def test_pairs_are_the_twin(tile: int, images: int) -> None:
         assert torch.equal(ours, theirs)
 
 
+def test_tiles_beyond_the_picture_change_nothing() -> None:
+    splats, depths = _splats(2, 60)
+    light = torch.ones(2, HEIGHT, WIDTH)
+    far = torch.full(splats[0].shape, 99, dtype=torch.int32)
+    _, ids, flat = isect_tiles(splats[0], far, depths, 16, 5, 4)
+    larger = [isect_offset_encode(ids, 2, 5, 4), flat]
+    found = _list(0, 1e10, light, *splats, WIDTH, HEIGHT, 16, *larger)
+    wanted = _list(0, 1e10, light, *splats, WIDTH, HEIGHT, 16, *_lists(splats, depths, 16))
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert torch.equal(ours, theirs)
+
+
 @pytest.mark.parametrize("tile", [4, 16])
 def test_all_ranges_together_are_the_picture(tile: int) -> None:
     """gsplat's loop: a few batches at a time, each composed and laid behind what came before."""
@@ -141,7 +153,7 @@ def test_wrong_input_is_named() -> None:
     lists = _lists(splats, depths, 16)
     with pytest.raises(AssertionError, match="transmittances: expected shape"):
         _list(0, 1, torch.ones(1, 3, 3), *splats, WIDTH, HEIGHT, 16, *lists)
-    with pytest.raises(ValueError, match="do not fit a picture"):
+    with pytest.raises(ValueError, match="do not cover a picture"):
         _list(0, 1, torch.ones(1, 90, WIDTH), *splats, WIDTH, 90, 16, *lists)
     ids = torch.zeros(4, dtype=torch.int64)
     with pytest.raises(ValueError, match="as many"):

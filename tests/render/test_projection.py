@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from firstlight.render import fully_fused_projection, quat_scale_to_covar_preci, twins
+from firstlight.render import ShapeError, fully_fused_projection, quat_scale_to_covar_preci, twins
 from tests.render.scenes import Scene, assert_gradients, intrinsics, random_scene
 
 NAMES = ("means", "quats", "scales", "viewmats")
@@ -384,7 +384,7 @@ def test_covariance_and_precision_are_inverse() -> None:
     assert triangle is not None
     torch.testing.assert_close(triangle[:, [0, 3, 5]], covariance.diagonal(dim1=-2, dim2=-1))
     torch.testing.assert_close(triangle[:, [1, 2, 4]], covariance[:, [0, 0, 1], [1, 2, 2]])
-    with pytest.raises(ValueError, match="expected quats"):
+    with pytest.raises(ShapeError, match="expected quats"):
         quat_scale_to_covar_preci(scene.quats, scene.scales[:3])
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from firstlight.render import quat_scale_to_covar_preci, rasterization, splat_scores, twins
+from firstlight.render import ShapeError, quat_scale_to_covar_preci, rasterization, splat_scores, twins
 from tests.render.scenes import Scene, assert_gradients, assert_pictures, intrinsics, random_scene
 
 # Without types: mypy cannot count tensors that are unpacked from a list.
@@ -231,6 +231,50 @@ def test_sparse_gradients_are_the_dense_ones() -> None:
             assert dense is not None
             assert sparse_ is not None
             torch.testing.assert_close(sparse_.to_dense(), dense, rtol=1e-4, atol=1e-6)
+
+
+def test_sparse_gradients_of_covariances_are_the_dense_ones() -> None:
+    scene, gradients = random_scene(15, 70, 2), []
+    covars, _ = quat_scale_to_covar_preci(scene.quats, scene.scales, compute_preci=False)
+    assert covars is not None
+    for sparse in (False, True):
+        leaf = covars.clone().requires_grad_()
+        picture, _, _ = _render(scene, 40, 30, covars=leaf, sparse_grad=sparse)
+        picture.square().sum().backward()
+        gradients.append(leaf.grad)
+    assert gradients[1] is not None
+    assert gradients[1].is_sparse
+    torch.testing.assert_close(gradients[1].to_dense(), gradients[0], rtol=1e-4, atol=1e-6)
+
+
+def test_torchs_default_dtype_changes_nothing() -> None:
+    scene, K, errors = random_scene(16, 60, 2), intrinsics(2, 40, 30), torch.rand(2, 30, 40)
+
+    def run() -> list[Tensor]:
+        found: list[Tensor] = []
+        for options in (
+            {"render_mode": "RGB+ED", "absgrad": True},
+            {"packed": False, "rasterize_mode": "antialiased"},
+            {"packed": False, "with_ut": True, "with_eval3d": True},
+        ):
+            leaves = Scene(*(t.clone().requires_grad_() for t in scene))
+            viewmats = scene.viewmats if "with_ut" in options else leaves.viewmats
+            picture, alphas, meta = _rasterization(
+                *leaves[:5], viewmats, K, 40, 30, sh_degree=3, backgrounds=leaves.backgrounds, **options
+            )
+            (picture.square().sum() + alphas.sum()).backward()
+            found += [picture, alphas, *splat_scores(meta, errors)]
+            found += [t.grad for t in leaves if t.grad is not None]
+        return found
+
+    wanted = run()
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = run()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert torch.equal(ours, theirs)
 
 
 def test_depth_needs_no_colours() -> None:
@@ -470,5 +514,8 @@ def test_wrong_input_is_named() -> None:
         _render(scene, 20, 20, sparse_grad=True, packed=False)
     with pytest.raises(TypeError, match=r"means: expected float32 on the CPU, got torch\.float64"):
         _render(scene._replace(means=scene.means.double()), 20, 20)
+    for packed in (False, True):
+        with pytest.raises(ShapeError, match="colors: expected one channel or more"):
+            _render(scene._replace(sh=torch.zeros(5, 0)), 20, 20, sh_degree=None, packed=packed)
     with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
         _render(scene, 20, 20, colour=1)

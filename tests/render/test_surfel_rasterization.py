@@ -381,6 +381,47 @@ def test_normals_of_depths_are_the_twin(images: tuple[int, ...], height: int, wi
     torch.testing.assert_close(by_torch, found, atol=1e-4, rtol=1e-4)
 
 
+def test_holes_pass_no_gradient_to_the_cameras() -> None:
+    """Nothing has no normal, whichever way it is looked at: in float32 it is no noise either."""
+    scene, K = random_scene(5, 1, 2), intrinsics(2, 15, 12)
+    camtoworlds = torch.linalg.inv(scene.viewmats)
+    g = torch.Generator().manual_seed(0)
+    depths = 2 + torch.rand(2, 12, 15, 1, generator=g)
+    depths[:, 3:8, 4:11] = 0.0
+    weights, gradients = torch.randn(2, 12, 15, 3, generator=g), []
+    for dtype in (torch.float32, torch.float64):
+        map_, poses, lenses = (t.detach().to(dtype).requires_grad_() for t in (depths, camtoworlds, K))
+        normals = depth_to_normal(map_, poses, lenses)
+        assert not normals[:, 4:7, 5:10].any()
+        gradients.append(torch.autograd.grad(normals, (map_, poses, lenses), weights.to(dtype)))
+    for ours, theirs in zip(*gradients, strict=True):
+        assert_gradients(ours, theirs)
+    still = depths.clone().requires_grad_()  # then kernels do it
+    normals = depth_to_normal(still, camtoworlds, K)
+    assert_gradients(torch.autograd.grad(normals, still, weights)[0], gradients[1][0])
+
+
+def test_torchs_default_dtype_changes_nothing() -> None:
+    scene, K = random_scene(16, 40, 2), intrinsics(2, 30, 20)
+
+    def run(packed: bool) -> list[Tensor]:
+        leaves = Scene(*(t.clone().requires_grad_() for t in scene))
+        *maps, _ = _rasterization(
+            *leaves[:6], K, 30, 20, sh_degree=3, packed=packed, render_mode="RGB+ED", absgrad=True
+        )
+        sum(t.square().sum() for t in maps).backward()
+        return [*maps, *(t.grad for t in leaves if t.grad is not None)]
+
+    wanted = run(True) + run(False)
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = run(True) + run(False)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert torch.equal(ours, theirs)
+
+
 def test_one_camera_sees_a_surface() -> None:
     """A wall of surfels three units ahead, askew to the camera's axis."""
     y, x = torch.meshgrid(torch.linspace(-4, 4, 25), torch.linspace(-4, 4, 25), indexing="ij")

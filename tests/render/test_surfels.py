@@ -228,25 +228,39 @@ def test_distortion_and_median_are_what_the_paper_says() -> None:
     assert torch.autograd.grad(median.sum(), colors)[0].flatten().tolist() == [0.0, 1.0, 0.0]
 
 
-def test_absolute_gradients_are_summed_pixel_by_pixel() -> None:
+@pytest.mark.parametrize("channels", [3, 5, 8, 13])
+def test_absolute_gradients_are_summed_pixel_by_pixel(channels: int) -> None:
+    """Each pixel's is that of all channels and maps together, however they are divided into passes."""
     width, height = 9, 6
-    *surfels, radii, depths = _surfels(4, 1, 8, 3, width, height)
-    lists = _lists(surfels[0], radii, depths, 16, width, height)
-    means2d, densify = surfels[0].requires_grad_(), torch.zeros(1, 8, 2)
-    weights = torch.randn(1, height, width, 3, generator=torch.Generator().manual_seed(0))
-    picture, *_ = _blend(means2d, *surfels[1:], densify, width, height, 16, *lists, absgrad=True)
-    (picture * weights).sum().backward()
+    *surfels, radii, depths = _surfels(4, 1, 8, channels, width, height)
+    surfels = [t.detach() for t in surfels]
+    lists, densify = _lists(surfels[0], radii, depths, 5, width, height), torch.zeros(1, 8, 2)
+    g = torch.Generator().manual_seed(0)
+    background = torch.rand(1, channels, generator=g)
+    weights = torch.randn(1, height, width, channels + 6, generator=g)
+    leaves = [t.clone().requires_grad_() for t in surfels]
+    maps = _blend(*leaves, densify, width, height, 5, *lists, backgrounds=background, absgrad=True)
+    torch.autograd.backward((torch.cat(maps, -1) * weights).sum())
+    plain = [t.clone().requires_grad_() for t in surfels]
+    maps = _blend(*plain, densify, width, height, 5, *lists, backgrounds=background)
+    torch.autograd.backward((torch.cat(maps, -1) * weights).sum())
+    for ours, theirs in zip(leaves, plain, strict=True):
+        assert_gradients(ours.grad, theirs.grad, 1e-5)
+    means2d: Any = leaves[0]
     wanted = torch.zeros(1, 8, 2, dtype=torch.float64)
     double = [t.detach().double() for t in surfels]
     for y in range(height):
         for x in range(width):
             leaf = double[0].clone().requires_grad_()
-            picture, *_ = _twin(leaf, *double[1:], width, height, 16, *lists, exp=twins.series_exp)
-            (picture[0, y, x] * weights[0, y, x]).sum().backward()
+            maps = _twin(
+                leaf, *double[1:], width, height, 5, *lists, backgrounds=background.double(),
+                exp=twins.series_exp,
+            )  # fmt: skip
+            torch.autograd.backward((torch.cat(maps, -1)[0, y, x] * weights[0, y, x]).sum())
             assert leaf.grad is not None
             wanted += leaf.grad.abs()
     assert wanted.any()
-    assert_gradients(means2d.absgrad, wanted)  # type: ignore[attr-defined]
+    assert_gradients(means2d.absgrad, wanted)
 
 
 def test_masked_tiles_show_the_background() -> None:
@@ -279,6 +293,24 @@ def test_an_opaque_tile_stops_early_and_loses_nothing_visible() -> None:
     assert not colors.grad[0, 50:].any()
 
 
+def test_tiles_beyond_the_picture_change_nothing() -> None:
+    width, height, tile = 40, 21, 8
+    *surfels, radii, depths = _surfels(7, 2, 40, 3, width, height)
+    surfels = [t.detach() for t in surfels]
+    needed = _lists(surfels[0], radii, depths, tile, width, height)
+    larger = _lists(surfels[0], radii, depths, tile, width + 2 * tile, height + tile)
+    assert len(larger[1]) > len(needed[1])
+    maps = [_blend(*surfels, torch.zeros(2, 40, 2), width, height, tile, *ls) for ls in (larger, needed)]
+    means2d, transforms, _, opacities, _ = surfels
+    light = torch.ones(2, height, width)
+    maps += [
+        _pairs(0, int(1e10), light, means2d, transforms, opacities, width, height, tile, *lists)
+        for lists in (larger, needed)
+    ]
+    for found, wanted in (maps[:2], maps[2:]):
+        assert all(torch.equal(ours, theirs) for ours, theirs in zip(found, wanted, strict=True))
+
+
 def test_wrong_input_is_named() -> None:
     scene, K = random_scene(0, 4), intrinsics(1, WIDTH, HEIGHT)
     with pytest.raises(ValueError, match=r"quats: expected shape \[4, 4\], got \[4, 3\]"):
@@ -289,7 +321,7 @@ def test_wrong_input_is_named() -> None:
         _project(scene, K, sparse_grad=True)
     *surfels, radii, depths = _surfels(6, 1, 5, 3, 20, 20)
     lists, densify = _lists(surfels[0], radii, depths, 16, 20, 20), torch.zeros(1, 5, 2)
-    with pytest.raises(ValueError, match="do not fit a picture of 50 × 20"):
+    with pytest.raises(ValueError, match="do not cover a picture of 50 × 20"):
         _blend(*surfels, densify, 50, 20, 16, *lists)
     with pytest.raises(ValueError, match="backgrounds: expected shape"):
         _blend(*surfels, densify, 20, 20, 16, *lists, backgrounds=torch.zeros(1, 2))
@@ -297,8 +329,8 @@ def test_wrong_input_is_named() -> None:
         _blend(*surfels, densify, 20, 20, 16, *lists, masks=torch.ones(1, 1, 1, dtype=torch.bool))
     with pytest.raises(ValueError, match="one channel or more"):
         _blend(surfels[0], surfels[1], torch.zeros(1, 5, 0), *surfels[3:], densify, 20, 20, 16, *lists)
-    with pytest.raises(ValueError, match="tiles of 32 px do not fit"):
-        _blend(*surfels, densify, 20, 20, 32, *lists)
+    with pytest.raises(ValueError, match="tiles of 8 px do not cover"):
+        _blend(*surfels, densify, 20, 20, 8, *lists)
 
 
 def test_pairs_are_what_blending_adds_up() -> None:

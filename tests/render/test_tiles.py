@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
-from firstlight.render import fully_fused_projection, isect_offset_encode, isect_tiles, twins
+from firstlight.render import ShapeError, fully_fused_projection, isect_offset_encode, isect_tiles, twins
 from tests.render.scenes import intrinsics, random_scene
+
+# Without types: mypy cannot count tensors that are unpacked from a list.
+_isect: Any = isect_tiles
 
 
 def _projected(
@@ -106,8 +111,37 @@ def test_packed_lists_are_the_dense_ones() -> None:
     )
     assert torch.equal(packed[1], dense[1])
     assert torch.equal((cameras * 80 + splats)[packed[2].long()].int(), dense[2])
-    with pytest.raises(ValueError, match="image_ids"):
-        isect_tiles(means2d[0], radii[0], depths[0], 16, 3, 3, packed=True)
+    rows = (means2d[0], radii[0], depths[0], 16, 3, 3, True, False, True)
+    with pytest.raises(ShapeError, match="image_ids"):
+        _isect(*rows)
+    with pytest.raises(ShapeError, match="gaussian_ids"):
+        _isect(*rows, n_images=1, image_ids=torch.zeros(80, dtype=torch.long))
+    for ids, words in ((torch.ones(80), "from 0 to 0"), (torch.zeros(79), r"expected shape \[80\]")):
+        with pytest.raises(ShapeError, match=words):
+            _isect(*rows, n_images=1, image_ids=ids.long(), gaussian_ids=splats)
+
+
+@pytest.mark.parametrize("sort", [True, False])
+def test_packed_rows_may_come_in_any_order(sort: bool) -> None:
+    means2d, radii, depths, conics, opacities = _projected(3, 80, 3, 48, 48)
+    cameras, splats = torch.nonzero(radii[..., 0] > 0, as_tuple=True)
+    order = torch.randperm(len(cameras), generator=torch.Generator().manual_seed(0))
+
+    def deal(cameras: Tensor, splats: Tensor) -> Any:
+        rows = [t[cameras, splats] for t in (means2d, radii, depths, conics, opacities)]
+        return _isect(
+            *rows[:3], 16, 3, 3, sort, packed=True, n_images=3, image_ids=cameras, gaussian_ids=splats,
+            conics=rows[3], opacities=rows[4],
+        )  # fmt: skip
+
+    wanted, found = deal(cameras, splats), deal(cameras[order], splats[order])
+    assert torch.equal(found[0], wanted[0][order])
+    if sort:
+        assert torch.equal(found[1], wanted[1])
+        assert torch.equal(order[found[2].long()].int(), wanted[2])
+    else:
+        assert torch.equal(found[2], found[2].sort().values)
+        assert torch.equal(found[1].sort().values, wanted[1].sort().values)
 
 
 def test_leading_dimensions_are_images_one_after_the_other() -> None:

@@ -8,6 +8,7 @@ from firstlight.render._camera import render_surfels as render_surfels
 from firstlight.render._covariance import quat_scale_to_covar_preci as quat_scale_to_covar_preci
 from firstlight.render._depth_normals import depth_to_normal as depth_to_normal
 from firstlight.render._depth_normals import depth_to_points as depth_to_points
+from firstlight.render._errors import ShapeError as ShapeError
 from firstlight.render._eval3d import rasterize_to_pixels_eval3d as rasterize_to_pixels_eval3d
 from firstlight.render._harmonics import spherical_harmonics as spherical_harmonics
 from firstlight.render._indices import accumulate as accumulate

@@ -30,9 +30,19 @@ def view(tensor: Tensor, *shape: int) -> Array:
     return array
 
 
+def empty(*shape: int) -> Tensor:
+    """Uninitialised float32 memory, whatever torch's default type of numbers is."""
+    return torch.empty(shape, dtype=torch.float32)
+
+
+def zeros(*shape: int) -> Tensor:
+    """float32 zeros, whatever torch's default type of numbers is."""
+    return torch.zeros(shape, dtype=torch.float32)
+
+
 def aligned(*shape: int) -> tuple[Tensor, Array]:
     """Uninitialised float32 memory that starts on a cache line, and its flat array."""
-    tensor = torch.empty(*shape)
+    tensor = empty(*shape)
     return tensor, tensor.view(-1).numpy()
 
 
@@ -48,6 +58,12 @@ def check_shape(name: str, tensor: Tensor, *shape: int) -> None:
         raise ShapeError(f"{name}: expected shape {list(shape)}, got {list(tensor.shape)}")
     if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
         raise TypeError(f"{name}: expected float32 on the CPU, got {tensor.dtype} on {tensor.device}")
+
+
+def check_channels(colors: Tensor) -> None:
+    """ShapeError where there is nothing to blend."""
+    if colors.shape[-1] == 0:
+        raise ShapeError("colors: expected one channel or more, got none")
 
 
 def balanced(starts: Array, parts: int, overhead: int = 16) -> Array:

@@ -9,6 +9,10 @@ inner loop short:
 Many small splats outgrow the second-level cache, and a splat's record and slot are then far away: the
 backward pass asks for both a batch ahead (the forward pass gained nothing by it).
 
+Absolute gradients are those of all channels together, at each pixel. Where there are more than four, the
+first pass then carries the worth of the others too (``_open_others``, ``_add_others``), and the later ones
+give gradients of their colours alone.
+
 Record: x, y (pixel centres on integers); A, B, C so that log(alpha / opacity) / 8 = A dx² + B dx dy + C dy²;
 opacity; the ellipse: half-width, abscissa of its lowest point, slope k, e, d so that its edge at dx is
 -k dx ± √(e - d dx²); four channels.
@@ -51,8 +55,10 @@ PLAN = 5  # a record's place, then first and last row in the left and the right 
 
 # The forward buffer: for each row 16 numbers of transmittance and of each channel, then constants.
 ROW = 5 * TILE
-# The backward buffer: transmittance, light behind, and the gradient of each channel.
+# The backward buffer: transmittance, light behind, and the gradient of each channel; then constants, then the
+# gradients of channels that other passes blend, plane by plane.
 ROW_BACK = 6 * TILE
+PLANE = TILE * TILE
 
 
 @kernel
@@ -362,9 +368,34 @@ def _open_tile_backward(
 
 
 @device
+def _open_others(
+    colors: Any, v_colors: Any, image: int, x0: int, y0: int, columns: int, rows: int, first: int, last: int,
+    row_size: int, buffer: Any, at: int,
+) -> None:  # fmt: skip
+    """Load the gradients of channels that other passes blend, and add what their light is worth."""
+    buffer[at:] = 0.0
+    for channel in range(first, last):
+        plane = at + (channel - first) * PLANE
+        for y in range(rows):
+            for x in range(columns):
+                v = v_colors[image, y0 + y, x0 + x, channel]
+                buffer[plane + y * TILE + x] = v
+                buffer[y * row_size + x + TILE] += v * colors[image, y0 + y, x0 + x, channel]
+
+
+@device
+def _add_others(worth: Any, shades: Any, i: Any, first: int, last: int, buffer: Any, at: Any) -> Any:
+    """``worth`` of a splat at eight pixels with that of its channels ``first`` to ``last``."""
+    for channel in range(first, last):
+        worth = load(buffer, at + (channel - first) * PLANE) * splat(shades[i, channel]) + worth
+    return worth
+
+
+@device
 def _blend_splat_backward(
     records: Any,
     base: Any,
+    shades: Any,
     x0: int,
     y0: int,
     plan: Any,
@@ -407,10 +438,13 @@ def _blend_splat_backward(
             v_red = weight * q0 + v_red
             v_green = weight * q1 + v_green
             v_blue = weight * q2 + v_blue
-            if len(tag) == 4:
+            if len(tag) >= 4:
                 q3 = load(buffer, cell + 5 * TILE)
                 worth = q3 * fourth + worth
                 v_fourth = weight * q3 + v_fourth
+            if len(tag) == 5:
+                at = constants + CONSTANTS + row * TILE + 8 * half
+                worth = _add_others(worth, shades, base // RECORD, 4, shades.shape[1], buffer, at)
             rest = load(buffer, cell + TILE) - weight * worth
             store(buffer, cell + TILE, rest)
             store(buffer, cell, before - weight)
@@ -449,8 +483,9 @@ def blend_backward(
     bounds: Any,  # [chunks + 1] block numbers
     tile_size: int,
     first_channel: int,
-    tag: Any,
+    tag: Any,  # as in ``blend_forward``; 5 entries: the first four channels, and the worth of all
     absolute: bool,
+    shades: Any,  # [M, D] the splats' colours
     colors: Any,  # [I, H, W, D] the picture, background included
     alphas: Any,  # [I, H, W]
     v_colors: Any,  # [I, H, W, D]
@@ -458,11 +493,12 @@ def blend_backward(
     slots: Any,  # [chunks, M * SLOT] out, zeroed here
 ) -> None:
     """Sums for one group of channels: one buffer a chunk, so that no two threads add to one number."""
-    _, height, width, _ = colors.shape
+    _, height, width, depth = colors.shape
+    others = depth - 4 if len(tag) == 5 else 0
     for chunk in prange(bounds.shape[0] - 1):
         own = slots[chunk]
         own[:] = 0.0
-        buffer = np.zeros(TILE * ROW_BACK + CONSTANTS, np.float32)
+        buffer = np.zeros(TILE * ROW_BACK + CONSTANTS + others * PLANE, np.float32)
         plan = np.empty(BATCH * PLAN, np.int32)
         _fill_constants(buffer, TILE * ROW_BACK)
         for block in range(bounds[chunk], bounds[chunk + 1]):
@@ -474,6 +510,11 @@ def blend_backward(
             _open_tile_backward(
                 colors, alphas, v_colors, v_alphas, image, x0, y0, columns, rows, first_channel, buffer
             )
+            if len(tag) == 5:
+                _open_others(
+                    colors, v_colors, image, x0, y0, columns, rows, 4, depth, ROW_BACK, buffer,
+                    TILE * ROW_BACK + CONSTANTS,
+                )  # fmt: skip
             for k in range(starts[tile], stops[block], BATCH):
                 until = min(k + BATCH, stops[block])
                 _fetch_records(records, ids, until, min(until + BATCH, stops[block]))
@@ -482,7 +523,7 @@ def blend_backward(
                 for item in range(kept):
                     at = item * PLAN
                     base = np.intp(plan[at])
-                    _blend_splat_backward(records, base, x0, y0, plan, at, absolute, buffer, own, tag)
+                    _blend_splat_backward(records, base, shades, x0, y0, plan, at, absolute, buffer, own, tag)
 
 
 @kernel
@@ -500,6 +541,7 @@ def gather_slots(
     """Sum the chunks' buffers in their order and turn the sums into gradients.
 
     All but the colours' gradients are sums over groups of channels: set by the first, added to by the rest.
+    With absolute gradients the first alone has them all.
     """
     parts, count = slots.shape[0], v_means2d.shape[0]
     channels = min(4, v_colors.shape[1] - first_channel)
@@ -516,8 +558,8 @@ def gather_slots(
             if first_channel == 0:
                 v_opacities[i], v_means2d[i, 0], v_means2d[i, 1] = 0.0, 0.0, 0.0
                 v_conics[i, 0], v_conics[i, 1], v_conics[i, 2] = 0.0, 0.0, 0.0
-                if v_absolute.shape[0] > 0:
-                    v_absolute[i, 0], v_absolute[i, 1] = 0.0, 0.0
+            elif v_absolute.shape[0] > 0:
+                continue
             if opacities[i] >= ALPHA_MIN:
                 v_opacities[i] += sums[4] / opacities[i]
             a, b, c = conics[i, 0], conics[i, 1], conics[i, 2]
@@ -527,5 +569,5 @@ def gather_slots(
             v_conics[i, 1] -= sums[8]
             v_conics[i, 2] -= np.float32(0.5) * sums[9]
             if v_absolute.shape[0] > 0:
-                v_absolute[i, 0] += np.float32(8.0) * sums[10]
-                v_absolute[i, 1] += np.float32(8.0) * sums[11]
+                v_absolute[i, 0] = np.float32(8.0) * sums[10]
+                v_absolute[i, 1] = np.float32(8.0) * sums[11]

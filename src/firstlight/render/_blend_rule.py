@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from firstlight.render import _blend_kernels as kernels
-from firstlight.render._arrays import Array, aligned, balanced, view, workers
+from firstlight.render._arrays import NO_FLOATS, Array, aligned, balanced, empty, view, workers
 
 GROUP = 4  # channels that one pass blends
 
@@ -44,8 +44,10 @@ class Grid(NamedTuple):
         return balanced(np.append(0, np.cumsum(stops - self.begins, dtype=np.int64)), workers())
 
 
-def _tag(channels: int, first: int) -> tuple[int, ...]:
-    """The type that picks the kernel for this group of channels: three, or four."""
+def _tag(channels: int, first: int, absgrad: bool = False) -> tuple[int, ...]:
+    """The type that picks the kernel for this group: three, four, or four with the worth of all."""
+    if absgrad and first == 0 and channels > GROUP:
+        return (0,) * 5
     return (0,) * (3 if channels - first <= 3 else 4)
 
 
@@ -80,12 +82,12 @@ class Blend(torch.autograd.Function):
         absgrad: bool,
     ) -> tuple[Tensor, Tensor]:
         channels, images = colors.shape[-1], grid.images
-        picture = torch.empty(images, grid.height, grid.width, channels)
-        alphas = torch.empty(images, grid.height, grid.width, 1)
+        picture = empty(images, grid.height, grid.width, channels)
+        alphas = empty(images, grid.height, grid.width, 1)
         ends = grid.ends
         stops, bounds = torch.empty(len(ends), dtype=torch.int32), grid.bounds(ends)
         behind = np.empty((0, 0), np.float32) if backgrounds is None else view(backgrounds, images, channels)
-        records = torch.empty(0)
+        records = empty(0)
         for first in range(0, channels, GROUP):
             records = pack(means2d, conics, colors, opacities, first)
             kernels.blend_forward(
@@ -114,9 +116,10 @@ class Blend(torch.autograd.Function):
         grid: Grid = ctx.grid
         absgrad: bool = ctx.absgrad
         shape, channels, parts = picture.shape[:3], picture.shape[3], workers()
-        v_means2d, v_conics = torch.empty(means2d.shape), torch.empty(conics.shape)
-        v_colors, v_opacities = torch.empty(colors.shape), torch.empty(opacities.shape)
-        v_absolute = torch.empty(means2d.shape if absgrad else (0, 2))
+        v_means2d, v_conics = empty(*means2d.shape), empty(*conics.shape)
+        v_colors, v_opacities = empty(*colors.shape), empty(*opacities.shape)
+        v_absolute = empty(*(means2d.shape if absgrad else (0, 2)))
+        shades = view(colors, -1, channels) if absgrad else NO_FLOATS.reshape(0, 0)
         slots, _ = aligned(parts, opacities.numel() * kernels.SLOT)
         bounds = grid.bounds(stops.numpy())
         v_picture = v_picture.contiguous()
@@ -130,8 +133,9 @@ class Blend(torch.autograd.Function):
                 bounds,
                 grid.tile_size,
                 first,
-                _tag(channels, first),
-                absgrad,
+                _tag(channels, first, absgrad),
+                absgrad and first == 0,
+                shades,
                 picture.numpy(),
                 alphas.view(shape).numpy(),
                 v_picture.numpy(),

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from firstlight.render._errors import ShapeError
 from firstlight.scene.rotation import quat_to_rotmat
 
 
@@ -17,11 +18,11 @@ def quat_scale_to_covar_preci(
 
     ``quats`` are w first and of any length. Returns [..., 3, 3] each, or with ``triu`` the upper triangle
     [..., 6] row by row; None for what was not asked for. Written in torch alone, so it works in float64 and
-    gradients flow to both inputs. ValueError for shapes that do not fit.
+    gradients flow to both inputs. ShapeError for shapes that do not fit.
     """
     batch = quats.shape[:-1]
     if quats.shape[-1:] != (4,) or scales.shape != (*batch, 3):
-        raise ValueError(
+        raise ShapeError(
             f"expected quats [..., 4] and scales [..., 3], got {list(quats.shape)} and {list(scales.shape)}"
         )
     rotation = quat_to_rotmat(quats)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from firstlight.render import _depth_normals_kernels as kernels
-from firstlight.render._arrays import Array, differentiable, view, workers
+from firstlight.render._arrays import Array, differentiable, view, workers, zeros
 from firstlight.render._errors import ShapeError
 
 
@@ -34,9 +34,10 @@ def depth_to_points(depths: Tensor, camtoworlds: Tensor, Ks: Tensor, z_depth: bo
 def depth_to_normal(depths: Tensor, camtoworlds: Tensor, Ks: Tensor, z_depth: bool = True) -> Tensor:
     """Normals [..., H, W, 3] in the world's axes of the surface at ``depths``, turned to the camera.
 
-    From the central differences of ``depth_to_points``; zeros at the picture's border and where all four
-    neighbours coincide. Arguments, gradients and errors are those of ``depth_to_points``. Kernels do the work
-    where depths are float32, along the axis, and cameras need no gradient.
+    From the central differences of ``depth_to_points``; zeros, which pass no gradient, at the picture's
+    border and where all four neighbours coincide, as in a picture's holes. Arguments, gradients and errors
+    are those of ``depth_to_points``. Kernels do the work where depths are float32, along the axis, and
+    cameras need no gradient.
     """
     _check(depths, camtoworlds, Ks)
     cameras_move = torch.is_grad_enabled() and (camtoworlds.requires_grad or Ks.requires_grad)
@@ -49,7 +50,11 @@ def depth_to_normal(depths: Tensor, camtoworlds: Tensor, Ks: Tensor, z_depth: bo
         return torch.zeros_like(points)
     down = points[..., 2:, 1:-1, :] - points[..., :-2, 1:-1, :]
     right = points[..., 1:-1, 2:, :] - points[..., 1:-1, :-2, :]
-    facing = torch.nn.functional.normalize(torch.linalg.cross(down, right), dim=-1)
+    across = torch.linalg.cross(down, right)
+    length = across.norm(dim=-1, keepdim=True)
+    # Not ``normalize``: it passes a gradient of 1e12 where there is no direction, as in a picture's holes.
+    there = length > kernels.SHORT
+    facing = torch.where(there, across / torch.where(there, length, 1.0), 0.0)
     return torch.nn.functional.pad(facing, (0, 0, 1, 1, 1, 1))
 
 
@@ -59,7 +64,7 @@ class _Normals(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, depths: Tensor, camtoworlds: Tensor, Ks: Tensor) -> Tensor:
         ctx.save_for_backward(depths, camtoworlds, Ks)
-        normals = torch.zeros(*depths.shape[:-1], 3)
+        normals = zeros(*depths.shape[:-1], 3)
         images = math.prod(depths.shape[:-3])
         maps = view(normals, images, *normals.shape[-3:])
         kernels.normals_of_depths(*_arrays(depths, camtoworlds, Ks), maps, workers())
@@ -69,7 +74,7 @@ class _Normals(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, v_normals: Tensor) -> tuple[Tensor | None, ...]:
         depths, camtoworlds, Ks = ctx.saved_tensors
-        v_depths, images = torch.zeros(depths.shape), math.prod(depths.shape[:-3])
+        v_depths, images = zeros(*depths.shape), math.prod(depths.shape[:-3])
         kernels.normals_of_depths_backward(
             *_arrays(depths, camtoworlds, Ks),
             view(v_normals, images, *v_normals.shape[-3:]),

@@ -1,9 +1,8 @@
 """Gaussians into pixels, met in space."""
 
-import torch
 from torch import Tensor
 
-from firstlight.render._arrays import check_shape, differentiable
+from firstlight.render._arrays import check_channels, check_shape, differentiable
 from firstlight.render._blend import make_grid
 from firstlight.render._errors import ShapeError, unsupported
 from firstlight.render._eval3d_rule import BlendInSpace
@@ -63,8 +62,7 @@ def rasterize_to_pixels_eval3d(
     batch, count, cameras, channels = means.shape[:-2], means.shape[-2], viewmats.shape[-3], colors.shape[-1]
     if colors.dim() == means.dim():
         raise unsupported(name, "packed colours", "gsplat has none here either; use packed=False")
-    if channels == 0:
-        raise ValueError("colors: expected at least one channel")
+    check_channels(colors)
     check_shape("means", means, *batch, count, 3)
     check_shape("quats", quats, *batch, count, 4)
     check_shape("scales", scales, *batch, count, 3)
@@ -81,11 +79,10 @@ def rasterize_to_pixels_eval3d(
         raise ShapeError(
             f"isect_offsets: expected leading dimensions {[*batch, cameras]}, got {list(isect_offsets.shape)}"
         )
-    grid = make_grid(image_width, image_height, tile_size, isect_offsets, flatten_ids, masks)
+    grid, ids = make_grid(image_width, image_height, tile_size, isect_offsets, flatten_ids, masks)
     behind = None if backgrounds is None else backgrounds.reshape(-1, channels)
     picture, alphas = differentiable(
-        BlendInSpace, means, quats, scales, colors, opacities, behind, viewmats,
-        flatten_ids.to(torch.int32), grid, lenses,
-    )  # fmt: skip
+        BlendInSpace, means, quats, scales, colors, opacities, behind, viewmats, ids, grid, lenses
+    )
     size = (*batch, cameras, image_height, image_width)
     return picture.view(*size, channels), alphas.view(*size, 1)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from firstlight.render import _eval3d_kernels as kernels
-from firstlight.render._arrays import Array, aligned, view, workers
+from firstlight.render._arrays import Array, aligned, empty, view, workers, zeros
 from firstlight.render._blend_rule import GROUP, Grid
 from firstlight.render._errors import unsupported
 from firstlight.render._unscented import Sensors
@@ -54,15 +54,15 @@ class BlendInSpace(torch.autograd.Function):
         sensors: Sensors,
     ) -> tuple[Tensor, Tensor]:
         images, channels, ends = len(sensors.rows), colors.shape[-1], grid.ends
-        picture = torch.empty(images, grid.height, grid.width, channels)
-        alphas = torch.empty(images, grid.height, grid.width, 1)
+        picture = empty(images, grid.height, grid.width, channels)
+        alphas = empty(images, grid.height, grid.width, 1)
         stops, bounds = torch.empty(len(ends), dtype=torch.int32), grid.bounds(ends)
         behind = np.empty((0, 0), np.float32) if backgrounds is None else view(backgrounds, images, channels)
         centers, rays = sensors.rays()
         listed = np.zeros(opacities.numel(), np.bool_)
         listed[view(flatten_ids, -1)] = True
         splats = view(means, -1, 3), view(quats, -1, 4), view(scales, -1, 3)
-        records = torch.empty(0)
+        records = empty(0)
         for first in range(0, channels, GROUP):
             records = _pack(splats, opacities, colors, centers, listed, first)
             kernels.eval3d_forward(
@@ -99,7 +99,7 @@ class BlendInSpace(torch.autograd.Function):
         grid: Grid = ctx.grid
         centers, rays, listed = ctx.centers, ctx.rays, ctx.listed
         shape, channels, parts = picture.shape[:3], picture.shape[3], workers()
-        values = [torch.zeros(t.shape) for t in (means, quats, scales, colors, opacities)]
+        values = [zeros(*t.shape) for t in (means, quats, scales, colors, opacities)]
         v_means, v_quats, v_scales, v_colors, v_opacities = values
         splats = view(means, -1, 3), view(quats, -1, 4), view(scales, -1, 3)
         moving = _moving(rays)

@@ -21,6 +21,8 @@ R = TypeVar("R")
 def cuda_by_gsplat(op: Callable[P, R]) -> Callable[P, R]:
     """``op``, but calls with CUDA tensors go to gsplat's function of the same name, as they are.
 
+    Here as there, a number may be given as a tensor without dimensions.
+
     Arguments that the caller leaves out get gsplat's defaults; those that only firstlight has are refused by
     gsplat. Our kinds of shutters and lenses become gsplat's. ImportError without gsplat; NotImplementedError
     for devices other than CPU and CUDA.
@@ -31,7 +33,11 @@ def cuda_by_gsplat(op: Callable[P, R]) -> Callable[P, R]:
     def either(*args: P.args, **kwargs: P.kwargs) -> R:
         devices = {v.device.type for v in (*args, *kwargs.values()) if isinstance(v, Tensor)}
         if devices <= {"cpu"}:
-            return op(*args, **kwargs)
+            here: Callable[..., R] = op
+            return here(
+                *(_number(value) for value in args),
+                **{key: _number(value) for key, value in kwargs.items()},
+            )
         if "cuda" in devices:
             function = _of_gsplat(name)
             result: R = function(
@@ -44,6 +50,11 @@ def cuda_by_gsplat(op: Callable[P, R]) -> Callable[P, R]:
         )
 
     return either
+
+
+def _number(value: Any) -> Any:
+    """A tensor without dimensions as the number that it holds; all else as it is."""
+    return value.item() if isinstance(value, Tensor) and value.dim() == 0 else value
 
 
 def _of_gsplat(name: str) -> Callable[..., Any]:

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from firstlight.render._arrays import check_shape, differentiable
+from firstlight.render._arrays import check_shape, differentiable, zeros
 from firstlight.render._errors import ShapeError
 from firstlight.render._gsplat import cuda_by_gsplat
 from firstlight.render._packing import DENSE, Rows
@@ -42,7 +42,7 @@ def spherical_harmonics(
     colors: Tensor = differentiable(
         Shade,
         dirs.reshape(-1, 3),
-        torch.zeros(1, 3),
+        zeros(1, 3),
         coeffs.reshape(-1, *coeffs.shape[-2:]),
         None if masks is None else masks.to(torch.int32),
         Shading(degrees_to_use, 0.0, -math.inf, DENSE),

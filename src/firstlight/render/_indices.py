@@ -48,11 +48,9 @@ def rasterize_to_indices_in_range(
         raise ShapeError(
             f"isect_offsets: expected leading dimensions {list(image_dims)}, got {list(isect_offsets.shape)}"
         )
-    grid = make_grid(image_width, image_height, tile_size, isect_offsets, flatten_ids)
+    grid, ids = make_grid(image_width, image_height, tile_size, isect_offsets, flatten_ids)
     splats = view(means2d, -1, 2), view(conics, -1, 3), view(opacities, -1)
-    return reached(
-        kernels.reach_pixels, splats, count, grid, flatten_ids, range_start, range_end, transmittances
-    )
+    return reached(kernels.reach_pixels, splats, count, grid, ids, range_start, range_end, transmittances)
 
 
 def reached(
@@ -60,7 +58,7 @@ def reached(
     splats: tuple[Array, ...],
     count: int,
     grid: Grid,
-    flatten_ids: Tensor,
+    ids: Tensor,
     range_start: int,
     range_end: int,
     transmittances: Tensor,
@@ -71,12 +69,9 @@ def reached(
     begins = np.minimum(firsts + int(range_start) * batch, lasts)
     ends = np.maximum(begins, np.minimum(firsts + min(int(range_end), 2**31) * batch, lasts))
     bounds = balanced(np.append(0, np.cumsum(ends - begins)), workers())
-    ids, light = (
-        view(flatten_ids.to(torch.int32), -1),
-        view(transmittances, grid.images, grid.height, grid.width),
-    )
+    light = view(transmittances, grid.images, grid.height, grid.width)
     counts = np.zeros(light.shape, np.int64)
-    lists = ids, begins, ends, grid.tile_size, light
+    lists = view(ids, -1), begins, ends, grid.tile_size, light
     nothing: Array = np.empty(0, np.int64)
     reach(*splats, *lists, np.empty((0, 0, 0), np.int64), counts, nothing, nothing, bounds)
     entries = int(counts.sum())

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from firstlight.render import _packing, _projection_kernels
-from firstlight.render._arrays import NO_FLOATS, Array, view, workers
+from firstlight.render._arrays import NO_FLOATS, Array, empty, view, workers, zeros
 from firstlight.render._packing import DENSE, Packed, Rows, close_places, packed_rows
 from firstlight.render._projection_lenses import PINHOLE
 
@@ -47,10 +47,10 @@ class Projected(NamedTuple):
         """Memory for rows of these dimensions."""
         return Projected(
             torch.empty(*dims, 2, dtype=torch.int32),
-            torch.empty(*dims, 2),
-            torch.empty(dims),
-            torch.empty(*dims, 3),
-            torch.empty(dims if compensate else (0,)),
+            empty(*dims, 2),
+            empty(*dims),
+            empty(*dims, 3),
+            empty(*(dims if compensate else (0,))),
         )
 
     @staticmethod
@@ -197,7 +197,7 @@ def _backward(
     sparse = lens.sparse_grad
     images = math.prod(viewmats.shape[:-2])
     values = [
-        None if t is None else torch.empty((len(rows.ids), t.shape[-1]) if sparse else t.shape)
+        None if t is None else empty(*((len(rows.ids), t.shape[-1]) if sparse else t.shape))
         for t in (means, covars, quats, scales)
     ]
     v_camera = np.empty((workers(), images if ctx.needs_input_grad[4] else 0, 12))
@@ -247,7 +247,7 @@ def _backward(
 def camera_gradient(sums: Array, viewmats: Tensor) -> Tensor:
     """Gradient of the cameras from each chunk's sums [chunks, I, 12]: W row by row, then t."""
     whole = torch.from_numpy(sums.sum(0)).to(viewmats.dtype)
-    gradient = torch.zeros(len(whole), 4, 4)
+    gradient = zeros(len(whole), 4, 4)
     gradient[:, :3, :3] = whole[:, :9].view(-1, 3, 3)
     gradient[:, :3, 3] = whole[:, 9:]
     return gradient.view(viewmats.shape)

@@ -6,8 +6,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from firstlight.render._arrays import Array, check_shape
+from firstlight.render._arrays import Array, check_channels, check_shape, differentiable, empty
 from firstlight.render._blend import rasterize_to_pixels
 from firstlight.render._errors import ShapeError, unsupported
 from firstlight.render._eval3d import rasterize_to_pixels_eval3d
@@ -130,7 +131,7 @@ def rasterization(
         *seen, compensations = fully_fused_projection_with_ut(
             means, quats, scales, opacities, *view, compensate, **optics
         )
-        projected = (*seen, torch.empty(0) if compensations is None else compensations)
+        projected = (*seen, empty(0) if compensations is None else compensations)
     else:
         upper = None if covars is None else _upper(covars, means)
         projected, rows = project(
@@ -179,8 +180,38 @@ def _check_optics(optics: dict[str, Any], with_ut: bool) -> None:
 def _upper(covars: Tensor, means: Tensor) -> Tensor:
     """The upper triangle [..., N, 6] of covariances [..., N, 3, 3]."""
     check_shape("covars", covars, *means.shape[:-1], 3, 3)
+    upper: Tensor = differentiable(_Upper, covars)
+    return upper
+
+
+class _Upper(torch.autograd.Function):
+    """``_upper``; torch's own indexing passes no sparse gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, covars: Tensor) -> Tensor:
+        rows, columns = torch.triu_indices(3, 3)
+        return covars[..., rows, columns]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, v_upper: Tensor) -> Tensor:
+        if not v_upper.is_sparse:
+            return _whole(v_upper)
+        return torch.sparse_coo_tensor(
+            v_upper._indices(),
+            _whole(v_upper._values()),
+            (*v_upper.shape[:-1], 3, 3),
+            is_coalesced=v_upper.is_coalesced(),
+            check_invariants=False,
+        )
+
+
+def _whole(upper: Tensor) -> Tensor:
+    """Matrices [..., 3, 3] with these upper triangles [..., 6], and zeros below."""
     rows, columns = torch.triu_indices(3, 3)
-    return covars[..., rows, columns]
+    whole = upper.new_zeros(*upper.shape[:-1], 3, 3)
+    whole[..., rows, columns] = upper
+    return whole
 
 
 def _splats(
@@ -214,6 +245,7 @@ def shades_of(
     """Colours of the splats [..., C, N, D], or [nnz, D]."""
     if colors is None:
         raise ShapeError("colors: None shows depth alone; use render_mode D or ED")
+    check_channels(colors)
     batch, count, cameras = means.shape[:-2], means.shape[-2], viewmats.shape[-3]
     inner = colors.shape[-1:] if sh_degree is None else (*colors.shape[-2:-1], 3)
     own = colors.dim() == len(batch) + len(inner) + 2

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from firstlight.render import _scores_kernels as kernels
-from firstlight.render._arrays import NO_FLOATS, aligned, check_shape, view
+from firstlight.render._arrays import NO_FLOATS, aligned, check_shape, empty, view
 from firstlight.render._blend import make_grid
 from firstlight.render._blend_rule import pack
 
@@ -46,7 +46,7 @@ class Scores(NamedTuple):
 def splat_scores(meta: Mapping[str, Any], errors: Tensor | None = None) -> Scores:
     """Score every splat of a picture that ``rasterization`` made, from the notes that came with it.
 
-    One walk through the tiles without colours, at about the price of blending forwards. ``errors``
+    A walk through the tiles of its own, like blending forwards but without colours. ``errors``
     [..., C, H, W] says how wrong each pixel is (any number, negative ones too); without it the two sums of
     errors are 0. Scores are [..., C, N], or [nnz] where the notes are packed, as ``meta["opacities"]``; no
     gradients. Taming 3DGS (Mallick et al. 2024) samples new Gaussians by such sums, Mini-Splatting (Fang and
@@ -58,7 +58,7 @@ def splat_scores(meta: Mapping[str, Any], errors: Tensor | None = None) -> Score
     width, height = meta["width"], meta["height"]
     if errors is not None:
         check_shape("errors", errors, *offsets.shape[:-2], height, width)
-    grid = make_grid(width, height, meta["tile_size"], offsets, meta["flatten_ids"])
+    grid, ids = make_grid(width, height, meta["tile_size"], offsets, meta["flatten_ids"])
     bounds = grid.bounds(grid.ends)
     records = pack(
         meta["means2d"], meta["conics"], opacities[..., None], opacities, 0
@@ -66,7 +66,7 @@ def splat_scores(meta: Mapping[str, Any], errors: Tensor | None = None) -> Score
     slots, _ = aligned(len(bounds) - 1, opacities.numel() * kernels.SLOT)
     kernels.score(
         records.view(-1).numpy(),
-        view(meta["flatten_ids"], -1),
+        view(ids, -1),
         grid.starts,
         bounds,
         grid.tile_size,
@@ -75,7 +75,7 @@ def splat_scores(meta: Mapping[str, Any], errors: Tensor | None = None) -> Score
         NO_FLOATS.reshape(0, 0, 0) if errors is None else view(errors, grid.images, height, width),
         slots.numpy(),
     )
-    scores = torch.empty(kernels.SCORES, opacities.numel())
+    scores = empty(kernels.SCORES, opacities.numel())
     kernels.gather_scores(slots.numpy(), scores.numpy())
     weight, hits, error, pixel_error, max_weight = (row.view(opacities.shape) for row in scores)
     return Scores(weight, hits.to(torch.int32), max_weight, error, pixel_error)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from firstlight.render import _sh_kernels
-from firstlight.render._arrays import Array, view, workers
+from firstlight.render._arrays import Array, empty, view, workers
 from firstlight.render._packing import Rows
 
 # Without types: mypy cannot count arguments that are unpacked.
@@ -40,7 +40,7 @@ class Shade(torch.autograd.Function):
     ) -> Tensor:
         packed = len(shading.rows.starts) > 0
         dims = (len(shading.rows.ids),) if packed else (*origins.shape[:-1], points.shape[-2])
-        colors = torch.empty(*dims, 3)
+        colors = empty(*dims, 3)
         step = 1 if visible is None else visible.numel() // max(math.prod(dims), 1)
         _evaluate(
             *_scene(points, origins, coeffs, visible, step, shading),
@@ -58,7 +58,7 @@ class Shade(torch.autograd.Function):
     def backward(ctx: Any, v_colors: Tensor) -> tuple[Tensor | None, ...]:
         points, origins, coeffs, visible, colors = ctx.saved_tensors
         step, shading = ctx.settings
-        v_points, v_coeffs = torch.empty(points.shape), torch.empty(coeffs.shape)
+        v_points, v_coeffs = empty(*points.shape), empty(*coeffs.shape)
         if origins.numel() == 0:
             v_points.zero_()
             v_coeffs.zero_()

@@ -2,12 +2,10 @@
 
 import math
 
-import torch
 from torch import Tensor
 
-from firstlight.render._arrays import check_shape, differentiable
+from firstlight.render._arrays import check_channels, check_shape, differentiable
 from firstlight.render._blend import make_grid
-from firstlight.render._errors import ShapeError
 from firstlight.render._gsplat import cuda_by_gsplat
 from firstlight.render._surfel_blend_rule import BlendSurfels
 
@@ -57,14 +55,13 @@ def rasterize_to_pixels_2dgs(
     check_shape("opacities", opacities, *splats)
     check_shape("normals", normals, *splats, 3)
     check_shape("densify", densify, *splats, 2)
-    if channels == 0:
-        raise ShapeError("colors: expected one channel or more, got none")
+    check_channels(colors)
     if backgrounds is not None:
         check_shape("backgrounds", backgrounds, *image_dims, channels)
-    grid = make_grid(image_width, image_height, tile_size, isect_offsets, flatten_ids, masks)
+    grid, ids = make_grid(image_width, image_height, tile_size, isect_offsets, flatten_ids, masks)
     behind = None if backgrounds is None else backgrounds.reshape(math.prod(image_dims), channels)
     surfels = (means2d, ray_transforms, colors, opacities, normals, densify)
-    maps = differentiable(BlendSurfels, *surfels, behind, flatten_ids.to(torch.int32), grid, absgrad)
+    maps = differentiable(BlendSurfels, *surfels, behind, ids, grid, absgrad)
     picture, alphas, facing, distortions, medians = (
         t.view(*image_dims, image_height, image_width, -1) for t in maps
     )

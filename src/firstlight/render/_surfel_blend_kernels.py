@@ -8,7 +8,8 @@ The plan's rows cover the ellipse where the surfel itself reaches alpha 1/255 an
 does; a surfel whose ellipse is cut open by the camera plane is asked everywhere.
 
 The last channel is the depth: it stands fourth in the last group of channels, and the maps of distortion and
-of the median come from it.
+of the median come from it. With absolute gradients that group's backward pass, which comes last, carries the
+worth of all channels, and the others give gradients of their colours alone.
 
 Record: U, V, W (constant, along x, along y; about the surfel's means2d, of any common scale, U and V less by
 a factor of 4, so that t is log(alpha / opacity) / 8); means2d; opacity; the ellipse: centre and, as in
@@ -30,11 +31,14 @@ from firstlight.render._blend_kernels import (
     BATCH,
     CONSTANTS,
     OPAQUE,
+    PLANE,
     TILE,
+    _add_others,
     _block,
     _clamp,
     _falloff,
     _fill_constants,
+    _open_others,
     _open_tile,
     _rows,
 )
@@ -401,7 +405,7 @@ def _open_tile_backward(
                 v = v_colors[image, at_y, at_x, channel]
                 buffer[cell + (2 + _place(channel, first_channel, depth)) * TILE] = v
                 worth += v * colors[image, at_y, at_x, channel]
-            if len(tag) == 0:
+            if len(tag) != 1:
                 left = np.float32(1.0) - alphas[image, at_y, at_x]
                 worth -= left * v_alphas[image, at_y, at_x]
                 for k in range(3):
@@ -422,8 +426,8 @@ def _open_tile_backward(
 
 @device
 def _blend_surfel_backward(
-    records: Any, base: Any, x0: int, y0: int, plan: Any, place: int, absolute: bool, buffer: Any, slots: Any,
-    tag: Any,
+    records: Any, base: Any, shades: Any, others: int, x0: int, y0: int, plan: Any, place: int,
+    absolute: bool, buffer: Any, slots: Any, tag: Any,
 ) -> None:  # fmt: skip
     """Add one surfel's sums over one tile to its slot; see ``_blend_kernels._blend_splat_backward``."""
     constants = TILE * ROW_BACK
@@ -465,7 +469,7 @@ def _blend_surfel_backward(
             s_c1 = weight * v_c1 + s_c1
             s_c2 = weight * v_c2 + s_c2
             worth = (v_c0 * c0 + v_c1 * c1) + v_c2 * c2
-            if len(tag) == 0:
+            if len(tag) != 1:
                 v_n0, v_n1 = load(buffer, cell + 6 * TILE), load(buffer, cell + 7 * TILE)
                 v_n2, twice = load(buffer, cell + 8 * TILE), load(buffer, cell + 9 * TILE)
                 s_n0 = weight * v_n0 + s_n0
@@ -479,6 +483,9 @@ def _blend_surfel_backward(
                 store(buffer, cell + 11 * TILE, further - two * (weight * depth))
                 s_depth = weight * (twice * (ahead + weight)) + s_depth
             worth = v_depth * depth + worth
+            if len(tag) == 2:
+                at = constants + CONSTANTS + row * TILE + 8 * half
+                worth = _add_others(worth, shades, base // RECORD, 0, others, buffer, at)
             s_depth = weight * v_depth + s_depth
             rest = load(buffer, cell + TILE) - weight * worth
             store(buffer, cell + TILE, rest)
@@ -530,8 +537,9 @@ def blend_surfels_backward(
     backgrounds: Any,  # [I, D], or empty
     tile_size: int,
     first_channel: int,
-    tag: Any,
+    tag: Any,  # as in ``blend_surfels``; (0, 0): the last group, all maps, and the worth of all channels
     absolute: bool,
+    shades: Any,  # [M, D] the surfels' colours
     colors: Any,  # [I, H, W, D] the picture, background included
     alphas: Any,  # [I, H, W]
     normals: Any,  # [I, H, W, 3]
@@ -546,10 +554,11 @@ def blend_surfels_backward(
 ) -> None:
     """Sums for one group of channels: one buffer a chunk, so that no two threads add to one number."""
     _, height, width, _ = colors.shape
+    others = first_channel if len(tag) == 2 else 0
     for chunk in prange(bounds.shape[0] - 1):
         own = slots[chunk]
         own[:] = 0.0
-        buffer = np.zeros(TILE * ROW_BACK + CONSTANTS, np.float32)
+        buffer = np.zeros(TILE * ROW_BACK + CONSTANTS + others * PLANE, np.float32)
         plan = np.empty(BATCH * PLAN, np.int32)
         _fill_constants(buffer, TILE * ROW_BACK)
         for block in range(bounds[chunk], bounds[chunk + 1]):
@@ -563,14 +572,21 @@ def blend_surfels_backward(
                 colors, alphas, normals, distortions, backgrounds, v_colors, v_alphas, v_normals,
                 v_distortions, image, x0, y0, columns, rows, first_channel, buffer, tag,
             )  # fmt: skip
+            if len(tag) == 2:
+                _open_others(
+                    colors, v_colors, image, x0, y0, columns, rows, 0, others, ROW_BACK, buffer,
+                    TILE * ROW_BACK + CONSTANTS,
+                )  # fmt: skip
             for k in range(start, stop, BATCH):
                 until = min(k + BATCH, stop)
                 kept = _plan_surfels(records, ids, start, k, until, x0, y0, columns, rows, plan)
                 for item in range(kept):
                     at = item * PLAN
                     base = np.intp(plan[at])
-                    _blend_surfel_backward(records, base, x0, y0, plan, at, absolute, buffer, own, tag)
-            if len(tag) == 0:  # the median is one surfel's depth
+                    _blend_surfel_backward(
+                        records, base, shades, others, x0, y0, plan, at, absolute, buffer, own, tag
+                    )
+            if len(tag) != 1:  # the median is one surfel's depth
                 for y in range(y0, y0 + rows):
                     for x in range(x0, x0 + columns):
                         if median_ids[image, y, x] != NO_SPLAT:
@@ -611,9 +627,13 @@ def gather_surfels(
     v_colors: Any,  # [M, D] set
     v_opacities: Any,  # [M] added to
     v_normals: Any,  # [M, 3] added to
-    v_absolute: Any,  # [M, 2] added to, or empty
+    v_absolute: Any,  # [M, 2] set, or empty
 ) -> None:
-    """Sum the chunks' buffers in their order and turn the sums into gradients."""
+    """Sum the chunks' buffers in their order and turn the sums into gradients.
+
+    All but the colours' gradients are sums over groups of channels; with absolute gradients the last alone
+    has them all.
+    """
     parts, count, depth = slots.shape[0], v_means2d.shape[0], v_colors.shape[1]
     for chunk in prange(parts):
         sums, M, P, v_P, v_M = np.empty(SLOT), np.empty(9), np.empty(9), np.empty(9), np.empty(9)
@@ -625,7 +645,7 @@ def gather_surfels(
                     sums[j] += slots[part, i * SLOT + j]
             for channel in range(first_channel, min(first_channel + 4, depth)):
                 v_colors[i, channel] = sums[_place(channel, first_channel, depth)]
-            if not opacities[i] >= ALPHA_MIN:
+            if not opacities[i] >= ALPHA_MIN or (v_absolute.shape[0] > 0 and first_channel + 4 < depth):
                 continue
             v_opacities[i] += sums[7] / opacities[i]
             for k in range(3):
@@ -633,8 +653,8 @@ def gather_surfels(
             v_means2d[i, 0] += 2.0 * sums[17]
             v_means2d[i, 1] += 2.0 * sums[18]
             if v_absolute.shape[0] > 0:
-                v_absolute[i, 0] += 2.0 * sums[19]
-                v_absolute[i, 1] += 2.0 * sums[20]
+                v_absolute[i, 0] = 2.0 * sums[19]
+                v_absolute[i, 1] = 2.0 * sums[20]
             scale = _forms(ray_transforms, means2d, i, M, P)
             if scale == 0.0:
                 continue

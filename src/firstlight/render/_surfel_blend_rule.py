@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from firstlight.render import _surfel_blend_kernels as kernels
-from firstlight.render._arrays import Array, aligned, view, workers
+from firstlight.render._arrays import NO_FLOATS, Array, aligned, empty, view, workers, zeros
 from firstlight.render._blend_rule import GROUP, Grid
 
 # Without types: mypy cannot count arguments that are unpacked.
@@ -43,9 +43,14 @@ class _Surfels(NamedTuple):
         return records
 
 
-def _tag(channels: int, first: int) -> tuple[int, ...]:
-    """The type that picks the kernel: the last group of channels comes with all the maps."""
-    return () if channels - first <= GROUP else (0,)
+def _tag(channels: int, first: int, absgrad: bool = False) -> tuple[int, ...]:
+    """The type that picks the kernel: the last group of channels comes with all the maps.
+
+    With ``absgrad`` it comes with the worth of all channels.
+    """
+    if channels - first > GROUP:
+        return (0,)
+    return (0, 0) if absgrad and first > 0 else ()
 
 
 def _backgrounds(backgrounds: Tensor | None) -> Array:
@@ -72,12 +77,12 @@ class BlendSurfels(torch.autograd.Function):
         surfels = _Surfels(means2d, ray_transforms, colors, opacities, normals)
         channels, ends = colors.shape[-1], grid.ends
         size = (grid.images, grid.height, grid.width)
-        picture, facing = torch.empty(*size, channels), torch.empty(*size, 3)
-        alphas, distortions, medians = torch.empty(size), torch.empty(size), torch.empty(size)
+        picture, facing = empty(*size, channels), empty(*size, 3)
+        alphas, distortions, medians = empty(*size), empty(*size), empty(*size)
         median_ids = torch.empty(size, dtype=torch.int32)
         stops, bounds = torch.empty(len(ends), dtype=torch.int32), grid.bounds(ends)
         maps = [t.numpy() for t in (picture, alphas, facing, distortions, medians, median_ids, stops)]
-        records = torch.empty(0)
+        records = empty(0)
         for first in range(0, channels, GROUP):
             records = surfels.records(first)
             _blend(
@@ -107,8 +112,9 @@ class BlendSurfels(torch.autograd.Function):
         )
         surfels, grid = _Surfels(*shapes), ctx.grid
         channels, parts = picture.shape[-1], workers()
-        v_means2d, v_transforms, v_colors, v_opacities, v_normals = (torch.zeros(t.shape) for t in surfels)
-        v_absolute = torch.zeros(surfels.means2d.shape if ctx.absgrad else (0, 2))
+        v_means2d, v_transforms, v_colors, v_opacities, v_normals = (zeros(*t.shape) for t in surfels)
+        v_absolute = zeros(*(surfels.means2d.shape if ctx.absgrad else (0, 2)))
+        shades = view(surfels.colors, -1, channels) if ctx.absgrad else NO_FLOATS.reshape(0, 0)
         slots, _ = aligned(parts, surfels.opacities.numel() * kernels.SLOT)
         bounds = grid.bounds(stops.numpy())
         maps = [t.numpy() for t in (picture, alphas, facing, distortions, median_ids)]
@@ -123,8 +129,9 @@ class BlendSurfels(torch.autograd.Function):
                 _backgrounds(backgrounds),
                 grid.tile_size,
                 first,
-                _tag(channels, first),
-                ctx.absgrad,
+                _tag(channels, first, ctx.absgrad),
+                ctx.absgrad and channels - first <= GROUP,
+                shades,
                 *maps,
                 *(view(v, *v.shape) for v in gradients),
                 slots.numpy(),

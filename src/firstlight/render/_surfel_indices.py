@@ -46,10 +46,10 @@ def rasterize_to_indices_in_range_2dgs(
         raise ShapeError(
             f"isect_offsets: expected leading dimensions {list(image_dims)}, got {list(isect_offsets.shape)}"
         )
-    grid = make_grid(image_width, image_height, tile_size, isect_offsets, flatten_ids)
+    grid, ids = make_grid(image_width, image_height, tile_size, isect_offsets, flatten_ids)
     surfels = view(means2d, -1, 2), view(ray_transforms, -1, 9), view(opacities, -1)
     return reached(
-        kernels.reach_pixels_of_surfels, surfels, count, grid, flatten_ids, range_start, range_end,
+        kernels.reach_pixels_of_surfels, surfels, count, grid, ids, range_start, range_end,
         transmittances,
     )  # fmt: skip
 

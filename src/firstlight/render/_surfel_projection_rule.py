@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from firstlight.render import _packing, _surfel_projection_kernels
-from firstlight.render._arrays import Array, view, workers
+from firstlight.render._arrays import Array, empty, view, workers, zeros
 from firstlight.render._packing import DENSE, Packed, Rows, close_places, packed_rows
 from firstlight.render._projection_rule import camera_gradient, sparse_rows
 
@@ -44,10 +44,10 @@ class ProjectedSurfels(NamedTuple):
         """Memory for rows of these dimensions."""
         return ProjectedSurfels(
             torch.empty(*dims, 2, dtype=torch.int32),
-            torch.empty(*dims, 2),
-            torch.empty(dims),
-            torch.empty(*dims, 3, 3),
-            torch.empty(*dims, 3),
+            empty(*dims, 2),
+            empty(*dims),
+            empty(*dims, 3, 3),
+            empty(*dims, 3),
         )
 
     def arrays(self) -> Any:
@@ -151,9 +151,7 @@ def _backward(
     window: Window = ctx.window
     rows: Rows = ctx.rows
     sparse, images = window.sparse_grad, math.prod(viewmats.shape[:-2])
-    values = [
-        torch.zeros((len(rows.ids), t.shape[-1]) if sparse else t.shape) for t in (means, quats, scales)
-    ]
+    values = [zeros(*((len(rows.ids), t.shape[-1]) if sparse else t.shape)) for t in (means, quats, scales)]
     v_camera = np.empty((workers(), images if ctx.needs_input_grad[3] else 0, 12))
     _project_backward(
         *_scene(means, quats, scales, viewmats, Ks, window),

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from firstlight.render._arrays import check_shape
+from firstlight.render._arrays import check_shape, zeros
 from firstlight.render._depth_normals import depth_to_normal
 from firstlight.render._errors import ShapeError
 from firstlight.render._gsplat import cuda_by_gsplat
@@ -96,7 +96,7 @@ def rasterization_2dgs(
         means2d, reach, depths, None, None, starts, *tiles
     )
     isect_offsets = torch.from_numpy(tile_starts[:-1]).view(*viewmats.shape[:-2], *tiles[:0:-1])
-    densify = torch.zeros(means2d.shape, requires_grad=True)
+    densify = zeros(*means2d.shape).requires_grad_()
     picture, alphas, facing, distortions, medians = rasterize_to_pixels_2dgs(
         means2d,
         ray_transforms,

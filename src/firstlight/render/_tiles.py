@@ -41,8 +41,8 @@ def isect_tiles(
     segmented: bool = False,
     packed: bool = False,
     n_images: int | None = None,
-    image_ids: Tensor | None = None,  # [nnz], rising
-    gaussian_ids: Tensor | None = None,
+    image_ids: Tensor | None = None,  # [nnz]
+    gaussian_ids: Tensor | None = None,  # [nnz]
     conics: Tensor | None = None,  # [..., N, 3] or [nnz, 3]
     opacities: Tensor | None = None,  # [..., N] or [nnz]
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -53,8 +53,9 @@ def isect_tiles(
     ``sort=False`` lists splat after splat. ``segmented`` changes nothing here.
 
     Returns tiles_per_gauss [..., N] int32, isect_ids [n_isects] int64 (image, tile, bits of the depth) and
-    flatten_ids [n_isects] int32 (index into [I * N] or [nnz]). ShapeError for inputs that do not fit, and
-    where packed input lacks its ids.
+    flatten_ids [n_isects] int32 (index into [I * N] or [nnz]). Packed rows may come in any order; of their
+    ``gaussian_ids`` nothing is read. ShapeError for inputs that do not fit, and where packed input lacks its
+    ids.
     """
     splats, count = depths.shape, means2d.shape[-2]
     check_shape("means2d", means2d, *splats, 2)
@@ -66,22 +67,39 @@ def isect_tiles(
         check_shape("opacities", opacities, *splats)
     if tile_size < 1:
         raise ShapeError(f"tile_size: expected at least 1, got {tile_size}")
+    rows = None
     if packed:
-        if image_ids is None or n_images is None:
-            raise ShapeError("isect_tiles: packed=True needs image_ids and n_images")
-        images = n_images
-        inner = torch.searchsorted(image_ids.contiguous(), torch.arange(images + 1).to(image_ids))
-        splat_images: Array = inner.numpy().astype(np.int64)
+        if image_ids is None or gaussian_ids is None or n_images is None:
+            raise ShapeError("isect_tiles: packed=True needs image_ids, gaussian_ids and n_images")
+        splat_images, rows = _image_by_image(image_ids, n_images, splats)
     else:
-        images = math.prod(means2d.shape[:-2])
-        splat_images = np.arange(images + 1, dtype=np.int64) * count
+        splat_images = np.arange(math.prod(means2d.shape[:-2]) + 1, dtype=np.int64) * count
+    if rows is not None:
+        means2d, radii, depths = means2d[rows], radii[rows], depths[rows]
+        conics, opacities = (None if t is None else t[rows] for t in (conics, opacities))
     tiles_per_gauss, isect_ids, flatten_ids, _ = deal(
         means2d, radii, depths, conics, opacities, splat_images, tile_size, tile_width, tile_height
     )
+    if rows is not None:
+        tiles_per_gauss = torch.empty_like(tiles_per_gauss).index_copy_(0, rows, tiles_per_gauss)
+        flatten_ids = rows.to(torch.int32)[flatten_ids]
     if not sort:
         back = torch.argsort(flatten_ids, stable=True)
         isect_ids, flatten_ids = isect_ids[back], flatten_ids[back]
     return tiles_per_gauss, isect_ids, flatten_ids
+
+
+def _image_by_image(image_ids: Tensor, images: int, splats: torch.Size) -> tuple[Array, Tensor | None]:
+    """Where each image's rows begin [I + 1], and the order that brings them together; None if they are."""
+    if image_ids.shape != splats:
+        raise ShapeError(f"image_ids: expected shape {list(splats)}, got {list(image_ids.shape)}")
+    order = None
+    if (image_ids[1:] < image_ids[:-1]).any():
+        image_ids, order = torch.sort(image_ids, stable=True)
+    if len(image_ids) > 0 and not 0 <= int(image_ids[0]) <= int(image_ids[-1]) < images:
+        raise ShapeError(f"image_ids: expected numbers from 0 to {images - 1}, below n_images")
+    begins = torch.searchsorted(image_ids.contiguous(), torch.arange(images + 1).to(image_ids))
+    return begins.numpy().astype(np.int64), order
 
 
 def deal(

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from firstlight.density._sharing import share
+from firstlight.render import ShapeError
 
 
 def compute_relocation(
@@ -18,11 +19,11 @@ def compute_relocation(
     """Opacities [M] and scales [M, 3] of each of ``ratios`` Gaussians that together look like one.
 
     Equation 9 of 3DGS-MCMC (Kheradmand et al. 2024); opacities in (0, 1), standard deviations in scene units.
-    Ratios count as at most n_max, which is all that is read from ``binoms``. ValueError for other shapes.
+    Ratios count as at most n_max, which is all that is read from ``binoms``. ShapeError for other shapes.
     """
-    count = len(opacities)
+    count = opacities.numel()
     if scales.shape != (count, 3) or ratios.shape != (count,):
-        raise ValueError(
+        raise ShapeError(
             f"expected scales [{count}, 3] and ratios [{count}], "
             f"got {list(scales.shape)} and {list(ratios.shape)}"
         )
