@@ -336,6 +336,7 @@ ORIGINS = {
     "start": "firstlight: InstantSplat's dense points and 3DGS's sparse ones, each misses what others find",
     "start.most": "own trials at 240 pixels, one or two seeds, together with the number of Gaussians",
     "density.max_gaussians": "what two cores carry in minutes; its number by own trials, one or two seeds",
+    "max_gaussians": "firstlight: a start with more sparse points than the budget is thinned out",
     "density.noise": "near 3DGS-MCMC's strength: it is multiplied by the rate of the means, higher here",
     "density.start": "own trials, two seeds: growth begins with the larger pictures; small ones stay quick",
     "rates.means": "3DGS's times eight, by own trials on the demo; for few photos half of that, on four sets",

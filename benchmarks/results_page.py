@@ -59,9 +59,13 @@ def write_page(
         lines += [machine_line(run.about), ""]
     lines += [*([note, ""] if note else []), *_sets(comparisons)]
     lines += [f"- {name}: not compared: {reason}" for name, reason in failed.items()]
-    for views in views_of(comparisons):
-        lines += ["", f"## {views} training photos" if views else "## All training photos", ""]
-        lines += _Table(comparisons, views).lines()
+    budgets = sorted({(comparison.plan.steps or 0, budget(comparison.plan)) for comparison in comparisons})
+    for _, length in budgets:
+        alike = [comparison for comparison in comparisons if budget(comparison.plan) == length]
+        for views in views_of(alike):
+            title = f"## {views} training photos" if views else "## All training photos"
+            title += f", steps: {length}" if len(budgets) > 1 else ""
+            lines += ["", title, "", *_Table(alike, views).lines()]
     lines += ["", *worst_pictures(comparisons, worst_of, page, show)]
     with atomic_write(page) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")

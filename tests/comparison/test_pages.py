@@ -31,10 +31,10 @@ def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(BENCHMARKS)
 
 
-def made(folder: Path, photos: str, psnr: dict[str, tuple[float, ...]]) -> Comparison:
+def made(folder: Path, photos: str, psnr: dict[str, tuple[float, ...]], steps: int = 30) -> Comparison:
     """A comparison as ``compare`` would leave it: recipe → PSNR of each seed; none: it failed."""
     seeds = tuple(range(max(map(len, psnr.values()))))
-    plan = Plan(photos, tuple(psnr), (3,), seeds, steps=30)
+    plan = Plan(photos, tuple(psnr), (3,), seeds, steps=steps)
     rows = []
     for name, values in psnr.items():
         trials = tuple(Trial(name, 3, seed) for seed in range(len(values)))
@@ -175,6 +175,19 @@ def test_results_say_what_is_whole_and_what_failed(tmp_path: Path) -> None:
     reasons.write_text(json.dumps(dict.fromkeys(typed, "motion blur")))
     write_page(comparisons_below(tmp_path), page, {}, "", "default", [])
     assert page.read_text().count("a.jpg: motion blur") == 2
+
+
+def test_results_of_other_lengths_have_tables_of_their_own(tmp_path: Path) -> None:
+    from comparisons import comparisons_below
+    from results_page import write_page
+
+    made(tmp_path / "long", "fox", {"default": (25.0,), "edgs": (22.0,)}, steps=1500)
+    made(tmp_path / "short", "fox", {"default": (21.0,), "edgs": (20.0,)})
+    page = tmp_path / "results.md"
+    write_page(comparisons_below(tmp_path), page, {}, "", "default", [])
+    _, short, long = page.read_text().split("\n## 3 training photos")
+    assert short.startswith(", steps: 30\n") and "+1.00 dB to edgs" in short
+    assert long.startswith(", steps: 1,500\n") and "+3.00 dB to edgs" in long
 
 
 def test_worth_of_a_setting_is_paired_by_seed(tmp_path: Path) -> None:
