@@ -33,6 +33,7 @@ def main() -> None:
         get_recipe("default"),
         start=RandomBox(options.gaussians),
         density=Fixed(),
+        max_gaussians=None,
         pictures=((0.0, 1.0),),
         sh_every=0.0,
     )

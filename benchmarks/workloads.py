@@ -126,6 +126,7 @@ def training(count: int, width: int, height: int) -> Callable[[], Any]:
         get_recipe("default"),
         start=lambda capture, generator: gaussians,
         density=Fixed(),
+        max_gaussians=None,
         pictures=((0.0, 1.0),),
         sh_every=0.0,
     )
