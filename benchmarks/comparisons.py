@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import Any
 
 from firstlight.capture import load
-from firstlight.comparison import Comparison, Plan, Trial, agree, compare
+from firstlight.comparison import Comparison, Plan, Trial, compare
 from firstlight.errors import InputError
 from firstlight.files.atomic import atomic_write
 from firstlight.fitting import Recipe
@@ -138,17 +138,19 @@ def placed(photos: str, folder: Path) -> Capture:
 Row = dict[str, Any]
 
 
-def kept(file: Path, settings: Mapping[str, Any], measure: Callable[[], Row]) -> Row:
-    """One fit: its settings, what ``measure`` gives, and the machine; only read where ``file`` has it.
+def kept(file: Path, about: Mapping[str, Any], recipe: Recipe, measure: Callable[[], Row]) -> Row:
+    """One fit of ``recipe``: ``about`` it, what ``measure`` gives, and the machine; only read where ``file``
+    has it.
 
-    A file of other settings is measured anew.
+    A file about something else, or of other settings, is measured anew.
     """
-    wanted = json.loads(json.dumps(settings))
+    about = {**about, "settings": recipe.method()}
     if file.exists():
         found: Row = json.loads(file.read_text())
-        if agree(found, wanted):
+        same = all(found.get(key) == value for key, value in about.items() if key != "settings")
+        if same and recipe.has_method(found["settings"]):
             return found
-    row = {**wanted, **measure(), "machine": machine(), "versions": versions()}
+    row = {**about, **measure(), "machine": machine(), "versions": versions()}
     file.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(file) as temporary:
         temporary.write_text(json.dumps(row, indent=1) + "\n")

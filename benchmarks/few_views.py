@@ -13,7 +13,6 @@ Fits that were made with other settings of an arm are made anew. After each set,
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,7 +23,6 @@ import torch
 from comparisons import Row, kept, kept_below, placed, set_name
 from few_views_page import PAPER, PLAIN, page
 
-from firstlight.comparison import agree
 from firstlight.density import Decaying, Fixed, Mcmc
 from firstlight.errors import InputError
 from firstlight.evaluate import psnr, ssim
@@ -169,9 +167,9 @@ def fits(
         recipe = trial.recipe
         about: dict[str, Any] = {"set": name, "start": trial.start, "arm": trial.arm, "seed": seed}
         about |= {"views": views, "max_size": options.max_size, "steps": recipe.steps}
-        about |= {"own_steps": trial.steps is None, "settings": recipe.method()}
+        about |= {"own_steps": trial.steps is None}
         words = "-".join(map(str, (name, *list(about.values())[1:7]))).replace(" ", "_")
-        yield kept(options.runs / "fits" / f"{words}.json", about, partial(measure, recipe))
+        yield kept(options.runs / "fits" / f"{words}.json", about, recipe, partial(measure, recipe))
 
 
 def of_today(row: Row) -> bool:
@@ -180,7 +178,7 @@ def of_today(row: Row) -> bool:
         return False
     steps = None if row["own_steps"] else row["steps"]
     recipe = Trial(row["start"], row["arm"], row["views"], steps).recipe
-    return agree(row["settings"], json.loads(json.dumps(recipe.method())))
+    return recipe.has_method(row["settings"])
 
 
 def write_page(runs: Path, file: Path, note: str) -> None:

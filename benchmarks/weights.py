@@ -12,7 +12,6 @@ again to go on where it was stopped, or to add sets and seeds. After each fit, a
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -30,7 +29,6 @@ from comparisons import (
     table,
 )
 
-from firstlight.comparison import agree
 from firstlight.files.atomic import atomic_write
 from firstlight.fitting import Fit, Recipe
 from firstlight.geometry import densify
@@ -69,7 +67,7 @@ def course(capture: Capture, recipe: Recipe, split: Split, seed: int) -> Row:
 def of_today(row: Row) -> bool:
     """Whether the fit was of the recipe as it is now."""
     recipe = recipe_with(row["method"], row["weights"], row["steps"])
-    return agree(row["settings"], json.loads(json.dumps(recipe.method())))
+    return recipe.has_method(row["settings"])
 
 
 ABOUT = """# What the start of networks is worth
@@ -167,10 +165,10 @@ def main() -> None:
                 for weights in STARTS:
                     recipe = recipe_with(method, weights, options.steps)
                     about: dict[str, Any] = {"method": method, "set": name, "weights": weights, "seed": seed}
-                    about |= effort | {"settings": recipe.method()}
+                    about |= effort
                     words = "-".join(map(str, (name, method, weights, *effort.values(), seed)))
                     row = kept(
-                        options.runs / "fits" / f"{words}.json", about,
+                        options.runs / "fits" / f"{words}.json", about, recipe,
                         partial(course, capture, recipe, split, seed),
                     )  # fmt: skip
                     print(f"{words}: {' '.join(f'{one:.2f}' for one in row['psnr'])} dB", flush=True)

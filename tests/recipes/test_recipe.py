@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -67,6 +68,29 @@ def test_no_recipe_is_another_one_under_a_new_name() -> None:
     vanilla = get_recipe("vanilla")
     alias = replace(vanilla, name="new", summary="New!", steps=7, max_size=99, few=get_recipe("mcmc"))
     assert alias.method() == vanilla.method() != replace(vanilla, sh_degree=1).method()
+
+
+@pytest.mark.parametrize("recipe", ALL, ids=lambda r: r.name)
+def test_a_recipe_knows_its_description_and_no_other(recipe) -> None:
+    said = json.loads(json.dumps(recipe.to_dict()))
+    assert [other.name for other in ALL if other.has_method(said)] == [recipe.name]
+    said |= {"summary": "old words", "steps": 7}
+    assert recipe.has_method(said)
+    assert not recipe.has_method(said | {"gone": 1}), "a setting that there is no longer"
+    assert not recipe.has_method({}) and not recipe.has_method(None)
+
+
+def test_a_setting_that_a_description_lacks_was_plain() -> None:
+    vanilla, default = get_recipe("vanilla"), get_recipe("default")
+
+    def without_cooldown(recipe: Recipe) -> dict[str, Any]:
+        said: dict[str, Any] = json.loads(json.dumps(recipe.to_dict()))
+        del said["rates"]["cooldown"]
+        return said
+
+    assert vanilla.rates.cooldown == 0.0 < default.rates.cooldown
+    assert vanilla.has_method(without_cooldown(vanilla))
+    assert not default.has_method(without_cooldown(default))
 
 
 @pytest.fixture(scope="module")

@@ -9,4 +9,3 @@ from firstlight.comparison._results import Column as Column
 from firstlight.comparison._results import Comparison as Comparison
 from firstlight.comparison._results import Row as Row
 from firstlight.comparison._results import Spread as Spread
-from firstlight.comparison._trial import agree as agree

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from firstlight.capture import load
 from firstlight.comparison._cameras import cameras_folder
@@ -72,22 +70,14 @@ def _set_aside_changed(folder: Path, recipe: Recipe, plan: Plan) -> None:
     if not (folder / "run.json").exists():
         return
     run = Run.open(folder)
-    then = run.about.get("recipe")
-    now = [one.method() for one in recipe.variants]  # by how many photos train
-    if plan.steps is None and plan.minutes is None:
-        now = [method | {"steps": one.steps} for method, one in zip(now, recipe.variants, strict=True)]
-    same = any(agree(then, json.loads(json.dumps(one))) for one in now)
+    then = run.about.get("recipe", {})
+    own_steps = plan.steps is None and plan.minutes is None
+    same = any(
+        one.has_method(then) and not (own_steps and then["steps"] != one.steps)
+        for one in recipe.variants  # by how many photos train
+    )
     if not same or not (run.complete or resumable(run, recipe)):
         folder.rename(new_folder(folder.with_name(f"{folder.name}-before")))
-
-
-def agree(then: Any, now: Any) -> bool:
-    """Whether two descriptions say the same, as far as both speak: a version may have added a setting."""
-    if isinstance(then, dict) and isinstance(now, dict):
-        return all(agree(then[key], now[key]) for key in then.keys() & now.keys())
-    if isinstance(then, list) and isinstance(now, list):
-        return len(then) == len(now) and all(map(agree, then, now))
-    return bool(then == now)
 
 
 def _work(plan: Plan, trial: Trial, recipe: Recipe, folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -146,6 +146,10 @@ class Recipe:
         """The part of ``to_dict`` that makes it another method than others: no words, sizes and steps."""
         return {key: value for key, value in self.to_dict().items() if key not in _NO_METHOD}
 
+    def has_method(self, said: Any) -> bool:
+        """Whether ``said``, ``to_dict`` of this version or an earlier one, is of the same method."""
+        return describes(said, self)
+
 
 def describe(value: Any) -> Any:
     """Nested dataclasses as dictionaries that say which part they are."""
@@ -157,3 +161,29 @@ def describe(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: describe(item) for key, item in value.items()}
     return value
+
+
+def describes(said: Any, value: Any) -> bool:
+    """Whether ``said`` is what ``describe`` gave of ``value``, in this version or an earlier one.
+
+    A setting that it lacks is newer than it, and must be as plain as if nobody had set it. Of a ``Recipe``
+    only what makes the method counts.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        if not isinstance(said, dict) or said.get("part", type(value).__name__) != type(value).__name__:
+            return False
+        passed = _NO_METHOD if isinstance(value, Recipe) else {"part"}
+        known = {f.name: f for f in fields(value) if f.name not in passed}
+        return said.keys() - passed <= known.keys() and all(
+            describes(said[name], getattr(value, name)) if name in said else getattr(value, name) == _plain(f)
+            for name, f in known.items()
+        )
+    if isinstance(value, tuple | list):
+        same = isinstance(said, tuple | list) and len(said) == len(value)
+        return same and all(map(describes, said, value))
+    return bool(said == value)
+
+
+def _plain(of: Field[Any]) -> Any:
+    """What a field has where nobody set it; MISSING, which equals nothing else, where it has to be set."""
+    return of.default if of.default_factory is MISSING else of.default_factory()
