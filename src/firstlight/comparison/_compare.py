@@ -13,6 +13,7 @@ from firstlight.comparison._plan import PLAN_FILE, Plan, Trial
 from firstlight.comparison._results import Comparison, Outcome, make_row, making_seconds
 from firstlight.comparison._trial import Skipped, finished_trial, run_trial
 from firstlight.errors import InputError
+from firstlight.files import alone_in
 from firstlight.fitting import Recipe
 from firstlight.pipeline import PosedBy, Run, check_photos, new_folder
 from firstlight.poses import PLACED_FILE, get_matcher
@@ -62,6 +63,11 @@ def compare(
         Path(out) if out is not None else new_folder(Path("runs") / f"compare-{Path(photos).resolve().name}")
     )
     _claim(folder)
+    with alone_in(folder):
+        return _compare(folder, plan, parts, progress)
+
+
+def _compare(folder: Path, plan: Plan, parts: dict[str, Recipe], progress: Progress) -> Comparison:
     plan = plan.joined(folder)
     # Recipes of an earlier start that were objects of some program are not known here: their lines go.
     parts |= {name: RECIPES[name] for name in plan.recipes if name in RECIPES and name not in parts}

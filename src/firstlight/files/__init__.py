@@ -15,4 +15,5 @@ from firstlight.files._formats import format_of as format_of
 from firstlight.files._formats import load_gaussians as load_gaussians
 from firstlight.files._formats import save_gaussians as save_gaussians
 from firstlight.files._formats import scene_file as scene_file
+from firstlight.files.alone import alone_in as alone_in
 from firstlight.files.atomic import atomic_write as atomic_write

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from firstlight.capture import load
 from firstlight.errors import InputError
 from firstlight.evaluate import write_report
+from firstlight.files import alone_in
 from firstlight.fitting import (
     CameraRefinement,
     Pace,
@@ -279,6 +280,10 @@ class _Stages:
         self.worked = False  # on something that would be a pity to lose
 
     def go(self, checkpoint_seconds: float = 60.0) -> Run:
+        with alone_in(self.run.folder):
+            return self._go(checkpoint_seconds)
+
+    def _go(self, checkpoint_seconds: float) -> Run:
         with warming() as kernels:
             source = self.load()
             check_photos(self.recipe, source, self.split(source).train)  # before cameras are found

@@ -1,0 +1,49 @@
+"""Folders are for one process at a time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from firstlight.errors import InputError
+from firstlight.files import alone_in
+
+TRY = """
+import sys
+from pathlib import Path
+from firstlight.files import alone_in
+with alone_in(Path(sys.argv[1])):
+    print("in")
+"""
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="folders have no locks there")
+
+
+def _try(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", TRY, folder], capture_output=True, text=True, check=False)
+
+
+def test_a_folder_is_for_one_process_at_a_time(tmp_path: Path) -> None:
+    (tmp_path / "kept").touch()
+    with alone_in(tmp_path):
+        second = _try(tmp_path)
+        assert second.returncode and "InputError" in second.stderr and "at work" in second.stderr
+    assert _try(tmp_path).stdout == "in\n"
+
+
+def test_a_folder_that_is_left_empty_goes_again(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), alone_in(tmp_path / "a"):
+        _ = 1 / 0
+    assert not (tmp_path / "a").exists()
+    with alone_in(tmp_path / "b"):
+        (tmp_path / "b" / "made").touch()
+    assert (tmp_path / "b" / "made").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot be made"), alone_in(tmp_path / "file" / "below"):
+        pass
