@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from firstlight.capture import load
 from firstlight.comparison import Comparison, Plan, Trial, compare
+from firstlight.comparison import Row as TableRow
 from firstlight.errors import InputError
 from firstlight.files.atomic import atomic_write
 from firstlight.fitting import Recipe
@@ -96,10 +97,9 @@ def machine_line(about: Mapping[str, Any]) -> str:
     return f"Machine: {hardware}; Python {machine['python']}, {packages}."
 
 
-def views_of(comparisons: Sequence[Comparison]) -> list[int | None]:
+def views_of(rows: Iterable[TableRow]) -> list[int | None]:
     """Numbers of training photos, the fewest first, all of them last."""
-    numbers = {row.views for comparison in comparisons for row in comparison.rows}
-    return sorted(numbers, key=lambda views: views or 10**9)
+    return sorted({row.views for row in rows}, key=lambda views: views or 10**9)
 
 
 def budget(plan: Plan) -> str:

@@ -433,7 +433,7 @@ def write_page(comparisons: Sequence[Comparison], page: Path, note: str) -> None
     if run is not None:
         lines += [machine_line(run.about), ""]
     lines += [note, ""] if note else []
-    for views in views_of(comparisons):
+    for views in views_of(row for comparison in comparisons for row in comparison.rows):
         lines += [f"## {views} training photos" if views else "## All training photos", ""]
         found = worths(comparisons, views)
         lines += [*_defaults(comparisons, views), "", *_settings(comparisons, views, found), ""]

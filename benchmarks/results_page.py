@@ -7,19 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from comparisons import (
-    budget,
-    machine_line,
-    name_of,
-    run_of,
-    some_run,
-    table,
-    views_of,
-    without_paths,
-)
-from worst_pictures import worst_pictures
+from comparisons import budget, machine_line, table, views_of
+from measured import Measured
 
-from firstlight.comparison import COLUMNS, SEEN_WORDS, Comparison, Row, Spread
+from firstlight.comparison import COLUMNS, SEEN_WORDS, Row, Spread
 from firstlight.files.atomic import atomic_write
 from firstlight.recipes import RECIPES
 
@@ -45,45 +36,33 @@ how good it can become."""
 
 
 def write_page(
-    comparisons: Sequence[Comparison],
-    page: Path,
-    failed: Mapping[str, str],
-    note: str,
-    worst_of: str,
-    show: Sequence[str],
+    sets: Sequence[Measured], page: Path, failed: Mapping[str, str], note: str, worst: Sequence[str] = ()
 ) -> None:
-    """The whole page; pictures go to ``images/`` beside it."""
-    run = some_run(comparisons)
-    lines = [ABOUT, ""]
-    if run is not None:
-        lines += [machine_line(run.about), ""]
-    lines += [*([note, ""] if note else []), *_sets(comparisons)]
+    """The whole page; ``worst``: its last lines, of the worst pictures."""
+    machines = dict.fromkeys(machine_line(vars(one)) for one in sets)
+    lines = [ABOUT, "", *machines, "", *([note, ""] if note else []), *_sets(sets)]
     lines += [f"- {name}: not compared: {reason}" for name, reason in failed.items()]
-    budgets = sorted({(comparison.plan.steps or 0, budget(comparison.plan)) for comparison in comparisons})
-    for _, length in budgets:
-        alike = [comparison for comparison in comparisons if budget(comparison.plan) == length]
-        for views in views_of(alike):
+    kinds = sorted({(one.plan.poses, one.plan.steps or 0, budget(one.plan)) for one in sets})
+    for poses, _, length in kinds:
+        alike = [one for one in sets if (one.plan.poses, budget(one.plan)) == (poses, length)]
+        for views in views_of(row for one in alike for row in one.rows):
             title = f"## {views} training photos" if views else "## All training photos"
-            title += f", steps: {length}" if len(budgets) > 1 else ""
+            title += f", steps: {length}" if len({kind[2] for kind in kinds}) > 1 else ""
+            title += ", cameras found from them alone" if poses == "train" else ""
             lines += ["", title, "", *_Table(alike, views).lines()]
-    lines += ["", *worst_pictures(comparisons, worst_of, page, show)]
+    lines += ["", *worst]
     with atomic_write(page) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _sets(comparisons: Sequence[Comparison]) -> list[str]:
+def _sets(sets: Sequence[Measured]) -> list[str]:
     """How each comparison can be had again."""
     rows, commands = [], list[str]()
-    for comparison in comparisons:
-        plan, name = comparison.plan, name_of(comparison)
-        runs = [run_of(comparison, trial) for row in comparison.rows for trial in row.trials[:1]]
-        most = max(runs, key=lambda run: len(run.about["split"]["train"]), default=None)
-        trained = held = size = "–"
-        if most is not None:
-            trained, held = (str(len(most.about["split"][part])) for part in ("train", "test"))
-            size = "{width}×{height}".format(**most.about["per_photo"][0])
+    for one in sets:
+        plan = one.plan
         seeds = " ".join(map(str, plan.seeds))
-        rows.append((name, trained, held, size, comparison.cameras(), budget(plan), seeds))
+        counts = str(one.trained), str(one.held_out)
+        rows.append((one.name, *counts, one.size, one.cameras, budget(plan), seeds))
         views = " ".join(str(views or 0) for views in plan.views)
         length = f" --steps {plan.steps}" if plan.steps else ""
         length += f" --minutes {plan.minutes:g}" if plan.minutes else ""
@@ -116,18 +95,16 @@ class _Mean:
 class _Table:
     """Recipes × sets at one number of training photos."""
 
-    def __init__(self, comparisons: Sequence[Comparison], views: int | None) -> None:
+    def __init__(self, sets: Sequence[Measured], views: int | None) -> None:
         self.rows: dict[tuple[str, str], Row] = {}  # by recipe and set
         self.reasons: dict[str, list[str]] = {}  # why something has no number → the sets where it has none
-        for comparison in comparisons:
-            name = name_of(comparison)
-            for row in comparison.rows:
-                if row.views == views and (row.numbers or row.failures or row.skipped):
-                    self.rows[row.recipe, name] = row
+        for one in sets:
+            for row in one.rows:
+                if row.views == views:
+                    self.rows[row.recipe, one.name] = row
                     for what, reasons in (("failed", row.failures), ("skipped", row.skipped)):
-                        for reason in reasons:
-                            words = without_paths(reason, comparison.plan.photos, comparison.folder)
-                            self.reasons.setdefault(f"{row.recipe} {what}: {words}", []).append(name)
+                        for why in reasons:
+                            self.reasons.setdefault(f"{row.recipe} {what}: {why}", []).append(one.name)
         self.sets = list(dict.fromkeys(name for _, name in self.rows))
         self.means = {name: self._mean(name) for name in dict.fromkeys(recipe for recipe, _ in self.rows)}
 

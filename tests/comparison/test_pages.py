@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,48 @@ def test_the_page_says_how_many_photos_it_leaves_out(tmp_path: Path) -> None:
     assert "held-out photos" not in told(8)
 
 
+def all_measured(folder: Path) -> list[Any]:
+    from comparisons import comparisons_below
+    from measured import joined, measured
+
+    return joined([], [one for each in comparisons_below(folder) if (one := measured(each)) is not None])
+
+
+def test_what_was_measured_outlives_its_runs_and_grows(tmp_path: Path) -> None:
+    from measured import joined, missing, read, write
+
+    place, file = "/secret/place", tmp_path / "docs" / "results.json"
+    made(tmp_path / "here", f"{place}/fox", {"default": (21.0, 23.0), "edgs": (20.0,), "mcmc": ()})
+    first = all_measured(tmp_path / "here")
+    write(first, file)
+    assert read(file) == first
+    assert place not in file.read_text() and str(tmp_path) not in file.read_text()
+
+    plan = Plan("fox", ("default", "edgs", "mcmc", "taming"), (3,), (0, 1), steps=30)
+    assert missing(read(file), plan) == ["edgs", "mcmc", "taming"], "what failed is tried again"
+    assert missing(read(file), replace(plan, steps=31)) == list(plan.recipes)
+
+    made(tmp_path / "there", f"{place}/fox", {"edgs": (20.5, 24.0), "mcmc": (19.0,), "taming": ()})
+    (both,) = joined(read(file), all_measured(tmp_path / "there"))
+    numbers = {row.recipe: row.numbers["psnr"].values for row in both.rows if row.numbers}
+    assert numbers == {"default": (21.0, 23.0), "edgs": (20.5, 24.0), "mcmc": (19.0,)}
+    assert missing([both], plan) == ["mcmc", "taming"] and both.plan.seeds == (0, 1)
+    assert [row.recipe for row in both.rows if row.failures] == ["taming"]
+
+
+def test_what_was_measured_of_other_settings_is_left_out(tmp_path: Path) -> None:
+    from measured import read, write
+
+    made(tmp_path / "a", "fox", {"default": (21.0,), "edgs": (20.0,), "mcmc": ()})
+    write(all_measured(tmp_path), tmp_path / "results.json")
+    stored = json.loads((tmp_path / "results.json").read_text())
+    default = next(one for one in stored["methods"].values() if one["name"] == "default")
+    default["rates"]["sh"], default["summary"] = 1.0, "words of yesterday"
+    (tmp_path / "results.json").write_text(json.dumps(stored))
+    (left,) = read(tmp_path / "results.json")
+    assert [row.recipe for row in left.rows] == ["edgs", "mcmc"]
+
+
 def test_a_trial_of_other_settings_is_set_aside(tmp_path: Path) -> None:
     vanilla, plan = get_recipe("vanilla"), Plan("x", ("vanilla",), steps=30)
     folder = tmp_path / "vanilla-3-0"
@@ -149,6 +192,7 @@ def test_a_trial_of_other_settings_is_set_aside(tmp_path: Path) -> None:
 def test_results_say_what_is_whole_and_what_failed(tmp_path: Path) -> None:
     from comparisons import comparisons_below
     from results_page import write_page
+    from worst_pictures import worst_pictures
 
     place = "/secret/place"
     made(
@@ -156,7 +200,12 @@ def test_results_say_what_is_whole_and_what_failed(tmp_path: Path) -> None:
     )
     made(tmp_path / "b", f"{place}/demo", {"default": (24.0, 24.0), "edgs": (30.0, 30.0), "mcmc": ()})
     page = tmp_path / "docs" / "results.md"
-    write_page(comparisons_below(tmp_path), page, {"lego": "why"}, "busy", "default", ["demo"])
+
+    def write(show: Sequence[str]) -> None:
+        worst = worst_pictures(comparisons_below(tmp_path), "default", page, show)
+        write_page(all_measured(tmp_path), page, {"lego": "why"}, "busy", worst)
+
+    write(["demo"])
     text = page.read_text()
     line = {row.split(" | ")[0].strip("| "): row for row in text.splitlines() if row.startswith("| ")}
     assert "| 24.00 | **22.00 ± 1.00** | 23.00 ± 0.50 | – |" in line["default"]
@@ -173,18 +222,17 @@ def test_results_say_what_is_whole_and_what_failed(tmp_path: Path) -> None:
     typed = json.loads(reasons.read_text())
     assert list(typed.values()) == ["", ""]
     reasons.write_text(json.dumps(dict.fromkeys(typed, "motion blur")))
-    write_page(comparisons_below(tmp_path), page, {}, "", "default", [])
+    write([])
     assert page.read_text().count("a.jpg: motion blur") == 2
 
 
 def test_results_of_other_lengths_have_tables_of_their_own(tmp_path: Path) -> None:
-    from comparisons import comparisons_below
     from results_page import write_page
 
     made(tmp_path / "long", "fox", {"default": (25.0,), "edgs": (22.0,)}, steps=1500)
     made(tmp_path / "short", "fox", {"default": (21.0,), "edgs": (20.0,)})
     page = tmp_path / "results.md"
-    write_page(comparisons_below(tmp_path), page, {}, "", "default", [])
+    write_page(all_measured(tmp_path), page, {}, "")
     _, short, long = page.read_text().split("\n## 3 training photos")
     assert short.startswith(", steps: 30\n") and "+1.00 dB to edgs" in short
     assert long.startswith(", steps: 1,500\n") and "+3.00 dB to edgs" in long

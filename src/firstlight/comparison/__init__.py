@@ -3,6 +3,7 @@
 from firstlight.comparison._compare import compare as compare
 from firstlight.comparison._plan import Plan as Plan
 from firstlight.comparison._plan import Trial as Trial
+from firstlight.comparison._plan import plan_of as plan_of
 from firstlight.comparison._results import COLUMNS as COLUMNS
 from firstlight.comparison._results import SEEN_WORDS as SEEN_WORDS
 from firstlight.comparison._results import Column as Column
