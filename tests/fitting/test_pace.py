@@ -69,6 +69,16 @@ def test_what_follows_is_left_time_for() -> None:
     assert left == pytest.approx(200 * 0.04, abs=0.04 * 60)
 
 
+def test_what_an_earlier_start_took_is_gone() -> None:
+    clock = Clock()
+    pace = Pace(60.0, clock=clock)
+    recipe = pace.begin(replace(COARSE_TO_FINE, pictures=((0.0, 1.0),)), 100, spent=50.0)
+    for done in range(101, 131):
+        clock.now += 0.05
+        recipe = pace.after_step(recipe, done)
+    assert recipe.steps == pytest.approx(100 + 10.0 / 0.05, rel=0.05)
+
+
 def test_a_schedule_that_fits_is_left_alone() -> None:
     pace, steps, _ = drive(14.0, lambda fraction, side: 0.02 * side)
     assert steps == 1000 and not pace.decided

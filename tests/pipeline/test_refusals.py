@@ -74,3 +74,47 @@ def test_panoramas_with_moving_cameras_are_refused_at_once(tmp_path: Path) -> No
     with pytest.raises(InputError, match="refine-cameras"):
         pipeline.fit(capture, "instantsplat", out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("seed", [-1, 2**31])
+def test_a_seed_that_a_generator_would_not_take_is_refused_at_once(tmp_path: Path, seed: int) -> None:
+    with pytest.raises(InputError, match="expected 0 to"):
+        pipeline.fit(load_demo(with_cameras=True), "vanilla", out=tmp_path / "run", seed=seed)
+    assert not (tmp_path / "run").exists()
+
+
+def test_where_photos_stay_without_a_camera_those_that_are_left_train() -> None:
+    """Asked for among all of them, which was checked before minutes went into their cameras."""
+    source = load_demo()
+    placed = load_demo(with_cameras=True).select(range(20))
+    assert len(pipeline.split_placed(placed, source, "every8", 20, "all").train) == 17
+    with pytest.raises(InputError, match="22 training views"):
+        source.split(views=22)
+
+
+def test_cameras_of_double_precision_that_came_with_the_photos_are_not_aligned(tmp_path: Path) -> None:
+    """With ``poses="train"`` too: nobody found or moved them."""
+    capture = load_demo(with_cameras=True).select(range(9))
+    assert capture.cameras is not None
+    precise = replace(
+        capture.cameras, viewmats=capture.cameras.viewmats.double(), Ks=capture.cameras.Ks.double()
+    )
+    capture = replace(capture, cameras=precise)
+    run = pipeline.fit(capture, "vanilla", out=tmp_path / "run", steps=5, max_size=48, poses="train")
+    assert run.summary["measured_on"] == "held-out photos"
+    assert run.summary.get("psnr_unaligned_cameras") is None
+    assert 0 <= run.summary["seen"] <= 1
+
+
+def test_photos_are_found_again_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shots = tmp_path / "one" / "shots"
+    shots.mkdir(parents=True)
+    for i in range(4):
+        (shots / f"{i}.png").touch()
+    monkeypatch.chdir(tmp_path / "one")
+    monkeypatch.setattr(
+        stages, "load", lambda photos, progress: load_demo(with_cameras=True).select(range(4))
+    )
+    run = pipeline.fit("shots", "vanilla", out="run", steps=2, max_size=48)
+    assert run.about["photos"] == str(shots)
+    assert str(shots) not in (run.folder / "report.html").read_text(), "a page is passed on"

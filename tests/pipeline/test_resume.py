@@ -105,6 +105,8 @@ def test_killed_twice_and_resumed_is_bit_equal(unbroken: pipeline.Run, tmp_path:
 
     assert run.complete
     assert_same(run, unbroken)
+    assert run.about["timings"]["fit"] == pytest.approx(run.summary["fit_seconds"], abs=0.01)
+    assert run.summary["seconds"] >= run.summary["fit_seconds"], "also of the start that was killed"
     steps = [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert steps == sorted(set(steps)), "a step is logged once, however often it was stepped"
 
@@ -137,8 +139,10 @@ def test_ctrl_c_saves_and_resumes(unbroken: pipeline.Run, tmp_path: Path) -> Non
 
 def test_resuming_a_complete_run_changes_nothing(unbroken: pipeline.Run) -> None:
     before = (unbroken.folder / "scene.ply").stat().st_mtime_ns
+    (unbroken.folder / "report.html").unlink()  # as if it had been stopped in the last second
     assert pipeline.resume(unbroken.folder).complete
     assert (unbroken.folder / "scene.ply").stat().st_mtime_ns == before
+    assert "PSNR" in (unbroken.folder / "report.html").read_text()
 
 
 def test_a_second_run_does_not_touch_the_first(unbroken: pipeline.Run) -> None:

@@ -94,6 +94,14 @@ def test_run_brings_cameras_photos_and_numbers(tmp_path: Path, example: Example)
     assert 180 < capture.photos[2].decode().rgb.mean() < 240
 
 
+@pytest.mark.parametrize(
+    ("stored", "shown"), [([1.0, 1.0, 1.0], [1, 1, 1]), (None, [0, 0, 0]), ("white", [0, 0, 0])]
+)
+def test_run_brings_its_background(tmp_path: Path, example: Example, stored: Any, shown: list[int]) -> None:
+    stage = open_stage(write_run(tmp_path / "run", example, background=stored))
+    assert stage.state()["background"] == shown
+
+
 def test_run_whose_photos_are_gone(tmp_path: Path, example: Example) -> None:
     stage = open_stage(write_run(tmp_path / "run", example, photos=str(tmp_path / "gone")))
     assert len(stage.photos) == 3 and stage.capture is not None

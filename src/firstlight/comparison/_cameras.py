@@ -38,6 +38,13 @@ def share_cameras(folder: Path, plan: Plan, source: Capture, progress: Progress)
     InputError when there are too few photos for a number of views, and when cameras cannot be found with
     every photo. Where each number of views finds its own, those that cannot say why.
     """
+    for views in plan.views:  # before minutes go into cameras
+        source.split(plan.hold_out, views)
+    if not source.split(plan.hold_out).test:
+        raise InputError(
+            f"{plan.photos}: {len(source)} photos, of which none can be held out to compare with. "
+            "Give four or more."
+        )
     if plan.poses == "all":
         placed, seconds = _placed(folder, source, None, plan.matcher, progress)
         return {views: _shared(placed, source, plan, views, seconds) for views in plan.views}

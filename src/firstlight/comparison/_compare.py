@@ -56,9 +56,8 @@ def compare(
     parts = {chosen.name: chosen for chosen in map(_recipe, recipes)}
     held = hold_out if isinstance(hold_out, str) else tuple(hold_out)
     get_matcher(matcher)
-    plan = Plan(
-        str(photos), tuple(parts), tuple(views), tuple(seeds), steps, minutes, max_size, held, matcher, poses
-    )
+    once = tuple(dict.fromkeys(views)), tuple(dict.fromkeys(seeds))
+    plan = Plan(str(photos), tuple(parts), *once, steps, minutes, max_size, held, matcher, poses)
     folder = (
         Path(out) if out is not None else new_folder(Path("runs") / f"compare-{Path(photos).resolve().name}")
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from firstlight.comparison._cameras import came_with_photos
 from firstlight.comparison._curves import Line, chart
 from firstlight.comparison._results import (
     COLUMNS,
@@ -82,9 +83,9 @@ def _header(comparison: Comparison) -> Html:
     if plan.steps is not None:
         budget = f"{words.count(plan.steps)} steps each"
     elif plan.minutes is not None:
-        budget = f"{words.duration(60 * plan.minutes)} of fitting each"
+        budget = f"{words.duration(60 * plan.minutes)} each"
     aligned = ""
-    if plan.poses == "train":
+    if plan.poses == "train" and not came_with_photos(comparison.folder, plan):
         aligned = "The cameras of these are aligned to each finished scene before they are compared with it. "
     said = (
         f"{words.plural(len(plan.recipes), 'recipe')}, {words.plural(len(plan.seeds), 'seed')}, {budget}. "

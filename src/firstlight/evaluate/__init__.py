@@ -12,6 +12,7 @@ from firstlight.evaluate.photos import SEEN as SEEN
 from firstlight.evaluate.photos import Evaluation as Evaluation
 from firstlight.evaluate.photos import PhotoScore as PhotoScore
 from firstlight.evaluate.photos import evaluate_photos as evaluate_photos
+from firstlight.evaluate.report import REPORT_FILE as REPORT_FILE
 from firstlight.evaluate.report import write_report as write_report
 from firstlight.evaluate.seen import Depths as Depths
 from firstlight.evaluate.seen import seen_mask as seen_mask

@@ -38,8 +38,8 @@ def seen_by(view: Depths, training: Iterable[Depths]) -> Mask:
     solid = view.alpha >= SOLID
     rows, columns = solid.nonzero(as_tuple=True)
     rays = torch.stack([columns + 0.5, rows + 0.5, torch.ones_like(rows)], -1).to(view.depth.dtype)
-    local = (rays @ torch.linalg.inv(view.camera.Ks[0]).T) * view.depth[solid][:, None]
-    pose = view.camera.viewmats[0]
+    pose, K = (each[0].to(view.depth.dtype) for each in (view.camera.viewmats, view.camera.Ks))
+    local = (rays @ torch.linalg.inv(K).T) * view.depth[solid][:, None]
     world = (local - pose[:3, 3]) @ pose[:3, :3]
     seen = torch.zeros(len(world), dtype=torch.bool)
     for one in training:
@@ -51,7 +51,7 @@ def seen_by(view: Depths, training: Iterable[Depths]) -> Mask:
 
 def _before(world: Tensor, one: Depths) -> Tensor:
     """Which of the points [P, 3] are in the picture of ``one`` and not behind what it shows."""
-    pose, K = one.camera.viewmats[0], one.camera.Ks[0]
+    pose, K = (each[0].to(world.dtype) for each in (one.camera.viewmats, one.camera.Ks))
     local = world @ pose[:3, :3].T + pose[:3, 3]
     z = local[:, 2]
     place = (local @ K.T)[:, :2] / z[:, None].clamp(min=1e-6)

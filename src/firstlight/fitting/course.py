@@ -65,12 +65,12 @@ def fit_gaussians(
         fit.begin()
     else:
         fit.restore(found.step, found.tensors)
+    before = found.seconds if found else 0.0
     if pace is not None:
-        fit.follow(pace.begin(recipe, fit.done))
+        fit.follow(pace.begin(recipe, fit.done, before))
     if found is not None:
         progress.note(f"Going on from step {found.step:,} of {fit.recipe.steps:,}.")
     keeper = _Keeper(folder, fingerprint, checkpoint_seconds)
-    before = found.seconds if found else 0.0
     return _Course(fit, split.test, keeper, pace, progress, watch, before, began).go()
 
 

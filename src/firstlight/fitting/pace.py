@@ -54,9 +54,13 @@ class Pace:
         self.looks = list(LOOKS)
         self.costs: dict[float, deque[float]] = {}  # seconds of the latest steps, by the side of the photos
 
-    def begin(self, recipe: Recipe, done: int) -> Recipe:
-        """``recipe`` with the steps that were decided before step ``done``; the watch for steps starts."""
+    def begin(self, recipe: Recipe, done: int, spent: float = 0.0) -> Recipe:
+        """``recipe`` with the steps that were decided before step ``done``; the watch for steps starts.
+
+        spent: seconds of the same fit before this start, which are not there any more.
+        """
         before = [step for step in self.decided if step <= done]
+        self.seconds -= spent
         self.last = self.clock()
         return replace(recipe, steps=self.decided[max(before)]) if before else recipe
 

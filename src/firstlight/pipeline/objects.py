@@ -23,23 +23,24 @@ def pose_object(
     *,
     focal: float | None = None,
     refine: bool = True,
-    photos: Capture | None = None,
+    photos: str | Path | Capture | None = None,
     progress: Progress | None = None,
 ) -> ObjectPose:
     """The 6D pose of the object of a finished run (recipe ``sgpose``) before the camera of a new photo.
 
     Where the photo has a transparent surrounding, the rest is the visible part of the object. focal: its
     focal length in pixels; by default the lens of the run's photos where it can be the same, else what EXIF
-    says. refine: by the whole picture, not by matched points alone. photos: needed where the run was given
-    a ``Capture`` instead of a path. InputError when the run is not complete, when the focal length is not
-    known, and when the object is not found.
+    says. refine: by the whole picture, not by matched points alone. photos: where those of the run are now,
+    by default where they were; needed where it was given a ``Capture`` instead of a path. InputError when the
+    run is not complete, when the focal length is not known, and when the object is not found.
     """
     run = Run.open(folder)
     if not run.complete:
         raise InputError(f"{run.folder}: the run is not complete. Go on with it: firstlight fit --resume.")
     one = photo if isinstance(photo, Photo) else load_photo(photo)
     size = int(run.about["recipe"]["max_size"])
-    source = photos or load(str(run.about["photos"]), progress=progress or Silent())
+    where = photos or str(run.about["photos"])
+    source = where if isinstance(where, Capture) else load(where, progress=progress or Silent())
     placed = load_placed(run.folder, source).capture
     if placed.cameras is None or placed.cameras.model == "equirectangular":
         raise InputError(f"{run.folder}: its photos are panoramas, which no object pose can be found with.")

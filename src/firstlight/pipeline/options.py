@@ -35,6 +35,15 @@ class Options:
     repair: str | None = None  # of virtual views
     matcher: str = "sift"  # of poses.MATCHERS
 
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+
+
+def check_seed(seed: int) -> None:
+    """InputError for one that some generator on the way would not take: COLMAP's are of 31 bits."""
+    if not 0 <= seed < 2**31:
+        raise InputError(f"A seed of {seed}: expected 0 to {2**31 - 1:,}.")
+
 
 def stored_options(run: Run) -> Options:
     """The options that ``run`` began with."""

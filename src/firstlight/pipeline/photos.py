@@ -72,9 +72,11 @@ def split_placed(
     """Who of ``capture``, whose cameras are known, trains and who is held out.
 
     Where cameras were found from training photos alone, that was decided before, among all of ``source``.
+    Elsewhere there may be fewer than ``views`` left to train on, when not all photos could be placed.
     """
     if poses == "all" or source.posed:
-        return capture.split(hold_out, views)
+        left = {photo.group or photo.name for photo in capture.select(capture.split(hold_out).train).photos}
+        return capture.split(hold_out, None if views is None else min(views, len(left)))
     there = {photo.name for photo in capture.photos}
     held_out = {source.photos[i].name for i in source.split(hold_out, views).test}
     return capture.split(sorted(held_out & there))

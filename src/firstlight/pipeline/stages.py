@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from firstlight.capture import load
 from firstlight.errors import InputError
-from firstlight.evaluate import write_report
+from firstlight.evaluate import REPORT_FILE, write_report
 from firstlight.files import alone_in
 from firstlight.fitting import (
     CameraRefinement,
@@ -137,7 +137,7 @@ def fit(
     )
     get_matcher(matcher)  # better now than after minutes
     parts = recipe_for(recipe, options)
-    source = photos.layout if isinstance(photos, Capture) else str(photos)
+    source = photos.layout if isinstance(photos, Capture) else _place_of(photos)
     if out is None:
         stem = "capture" if isinstance(photos, Capture) else Path(photos).resolve().name
         folder = new_folder(Path("runs") / stem)
@@ -188,6 +188,8 @@ def resume(
     progress = progress or Silent()
     if run.complete:
         progress.note(f"{run.folder}: is complete already.")
+        if not (run.folder / REPORT_FILE).exists():  # it was stopped on the last yard
+            write_report(run.folder)
         return run
     options = stored_options(run)
     if not resumable(run, recipe):
@@ -196,8 +198,15 @@ def resume(
             "Start a new run, or use the version of firstlight that began it."
         )
     parts = recipe_for(recipe or options.recipe, options)
+    if isinstance(photos, str | Path):
+        run.write(photos=_place_of(photos))
     photos = photos or str(run.about["photos"])
     return _Stages(run, options, parts, photos, progress, audience, placed).go()
+
+
+def _place_of(photos: str | Path) -> str:
+    """Where they are, whatever folder a later command is called in."""
+    return "demo" if str(photos) == "demo" else str(Path(photos).resolve())
 
 
 def resumable(run: Run, recipe: Recipe | None = None) -> bool:
@@ -278,6 +287,7 @@ class _Stages:
         self.placed = placed  # before this run
         self.again = again
         self.worked = False  # on something that would be a pity to lose
+        self.posed = False  # the photos came with cameras
 
     def go(self, checkpoint_seconds: float = 60.0) -> Run:
         with alone_in(self.run.folder):
@@ -299,19 +309,20 @@ class _Stages:
         if self.audience is not None:
             self.audience.show_capture(capture)
         pace = self.pace(split)
-        with self.timed("fit"):
-            fitted = fit_gaussians(
-                capture,
-                self.recipe,
-                split,
-                seed=self.options.seed,
-                folder=self.run.folder,
-                fingerprint=self.fingerprint(capture, split),
-                checkpoint_seconds=checkpoint_seconds,
-                pace=pace,
-                progress=self.progress,
-                watch=self.audience.update if self.audience else None,
-            )
+        fitted = fit_gaussians(
+            capture,
+            self.recipe,
+            split,
+            seed=self.options.seed,
+            folder=self.run.folder,
+            fingerprint=self.fingerprint(capture, split),
+            checkpoint_seconds=checkpoint_seconds,
+            pace=pace,
+            progress=self.progress,
+            watch=self.audience.update if self.audience else None,
+        )
+        # Its own watch goes on from the checkpoint: a start that was killed has written no timing.
+        self.run.write(timings={**self.run.about["timings"], "fit": round(fitted.seconds, 2)})
         fitted.gaussians.save(self.run.folder / "scene.ply")
         if fitted.model is not None:
             fitted.model.save(self.run.folder)
@@ -340,10 +351,11 @@ class _Stages:
             self.run.write(steps=self.recipe.steps)
 
     def pace(self, split: Split) -> Pace | None:
-        """How the fit keeps to the time that the run was given, by what is left of it."""
+        """How the fit keeps to the time that the run was given: from what other stages took until now."""
         if self.options.minutes is None:
             return None
-        left = 60 * self.options.minutes - sum(self.run.about["timings"].values())
+        other = sum(seconds for stage, seconds in self.run.about["timings"].items() if stage != "fit")
+        left = 60 * self.options.minutes - other
         if left <= 0:
             self.progress.note(
                 f"The {self.options.minutes:g} minutes are over already: the fit will be short."
@@ -373,9 +385,11 @@ class _Stages:
 
     def load(self) -> Capture:
         if isinstance(self.photos, Capture):
+            self.posed = self.photos.posed
             return self.photos
         with self.timed("load"):
             capture = load(self.photos, progress=self.progress)
+        self.posed = capture.posed
         self.progress.note(f"{self.photos}: {capture.layout}, {len(capture)} photos")
         if capture.set_aside:
             self.progress.note(f"  set aside: {len(capture.set_aside)}")
@@ -429,6 +443,7 @@ class _Stages:
         names = [photo.name for photo in capture.photos]
         self.run.write(
             layout=capture.layout,
+            background=capture.background,
             split={"train": [names[i] for i in split.train], "test": [names[i] for i in split.test]},
             set_aside=[asdict(item) for item in capture.set_aside],
         )
@@ -495,7 +510,7 @@ class _Stages:
     @property
     def aligns(self) -> bool:
         """Whether held-out cameras have to be aligned to the scene before they can be compared with it."""
-        return self.recipe.cameras is not None or self.options.poses == "train"
+        return self.recipe.cameras is not None or (self.options.poses == "train" and not self.posed)
 
     def made(self, gaussians: Gaussians) -> dict[str, Any]:
         """What it took to make the scene, for the summary."""

@@ -197,6 +197,7 @@ class Capture:
     def split(self, hold_out: HoldOut | Sequence[str] = "every8", views: int | None = None) -> Split:
         """Hold out every 8th photo by name (the first, the ninth …), the named ones, or none.
 
+        Of three photos or fewer none can be spared, and "every8" holds out none either.
         A capture that brings its own test set keeps it under "every8". ``views`` keeps that many training
         photos, evenly spaced among the rest. Photos of one group (faces of one panorama) stay together.
         InputError when a named photo does not exist or no training photo is left.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,8 @@ def _open(path: Path) -> tuple[Exhibit, Capture | None]:
         return Exhibit(Gaussians.load(path), title), None
     about = _read_json(path / "run.json")
     capture = _capture(path, _read_json(path / "poses.json"), _Originals(about.get("photos")))
+    if capture is not None:
+        capture = replace(capture, background=_colour(about.get("background")))
     return Exhibit(Gaussians.load(scene), title, _numbers(about)), capture
 
 
@@ -153,6 +156,15 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return read if isinstance(read, dict) else {}
+
+
+def _colour(stored: Any) -> tuple[float, float, float] | None:
+    """What stands behind the scene in the run's photos, where it says so."""
+    try:
+        red, green, blue = (min(max(float(part), 0.0), 1.0) for part in stored)
+    except (TypeError, ValueError):
+        return None
+    return red, green, blue
 
 
 def _numbers(about: dict[str, Any]) -> str:

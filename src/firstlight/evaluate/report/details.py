@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -112,6 +113,8 @@ def aside_section(folder: RunFolder) -> Html | None:
 def settings_section(run: Table) -> Html:
     """Recipe, machine and versions, folded away."""
     asked: Table = {key: run[key] for key in ("photos", "layout", "seed", "steps") if key in run}
+    if "photos" in asked:  # a page is passed on: where exactly they lie is nobody's business
+        asked["photos"] = re.split(r"[/\\]", text(asked["photos"]))[-1]
     asked |= {key: value for key, value in table(run.get("options")).items() if key not in asked}
     versions = {"firstlight": run["firstlight"]} if "firstlight" in run else {}
     folds = [
