@@ -13,13 +13,16 @@ from comparisons import Row, machine_line, mean_and_range, table
 ABOUT = """# Few views
 
 Three photos leave most of a scene open, and a fit that is only asked to repeat them does so from anywhere but
-beside them. Each of these parts closes some of it. All are off unless a recipe lists them; all come from
+beside them. Each of these parts closes some of it. All are off unless a recipe lists them (the default has dropout
+for a dozen photos or fewer, and `NeedlePenalty` for up to four); all come from
 `firstlight.fitting` (`Decaying` from `firstlight.density`).
 
 | part | how it is switched on | after |
 | --- | --- | --- |
 | a share of the Gaussians left out of each step | `dropout=0.2` | DropGaussian |
 | depth held to known depth by correlation, over the picture and over boxes | `DepthCorrelation()` | LM-Gaussian |
+| needles cost something | `NeedlePenalty()` | PhysGaussian |
+| depth held to known depth, all the time or fading | `DepthTeacher()` | DRGS; Does 3DGS need SfM? |
 | depth held to known depth, and smooth away from edges | `DepthRegularisation()` | DRGS |
 | the end of the fit where depth gets worse | `stop=DepthStop()` | DRGS |
 | views between the photos look like the untouched dense start | `StartGuidance()` | LM-Gaussian |
