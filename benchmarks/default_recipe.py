@@ -48,7 +48,8 @@ from firstlight.recipes import RECIPES, get_recipe
 from firstlight.starts import CloudAndPoints, EdgsStart, InstantStart, PointsOrRandom
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-WORDS = ("name", "summary", "paper", "partial", "needs", "few", "few_photos")
+# What is no setting: words, and the size that the comparison asks for.
+WORDS = ("name", "summary", "paper", "partial", "needs", "few", "few_photos", "max_size")
 FASTER = ("means", "means_final", "quats", "log_scales", "sh", "sh_rest")  # rates of ``recipes.rates.SHORT``
 PENALTIES = OpacityPenalty | ScalePenalty | NeedlePenalty
 FEW_GAUSSIANS = 40_000  # for variants of a default that names no count
