@@ -13,7 +13,10 @@ from PIL import Image
 
 from firstlight.capture import load
 from firstlight.capture._folder import find_photos
+from firstlight.comparison._plan import PLAN_FILE
+from firstlight.comparison._results import RESULTS_FILE
 from firstlight.errors import InputError
+from firstlight.pipeline.run_folder import RUN_FILE
 from tests.capture.made import save_photo, texture
 
 
@@ -42,6 +45,18 @@ def test_hidden_files_and_other_files_are_passed_over(tmp_path):
     (tmp_path / "Thumbs.db").write_bytes(b"\0" * 100)
     capture = load(tmp_path)
     assert [photo.name for photo in capture.photos] == ["a.jpg"] and capture.set_aside == []
+
+
+@pytest.mark.parametrize("mark", [RUN_FILE, PLAN_FILE, RESULTS_FILE])
+def test_what_was_made_from_the_photos_is_not_among_them(tmp_path, mark):
+    save_photo(tmp_path / "a.jpg")
+    save_photo(tmp_path / "more" / "b.jpg", seed=1)
+    made = tmp_path / "more" / "of any name"
+    for i, name in enumerate(("a.photo.png", "a.render.png", "deeper/c.png"), 2):
+        save_photo(made / "renders" / name, seed=i)
+    (made / mark).write_text("{}")
+    assert [photo.name for photo in load(tmp_path).photos] == ["a.jpg", "more/b.jpg"]
+    assert len(load(made).photos) == 3, "asked for by name, it is a folder as any other"
 
 
 def test_a_folder_that_only_holds_images(tmp_path):

@@ -19,12 +19,16 @@ from firstlight.progress import Progress
 from firstlight.scene import Capture
 
 _MASKS = "masks"
+# Folders that hold one of these were made by 'firstlight fit' or 'compare': their pictures are renders, and
+# copies of photos that were held out.
+_MADE_FROM_PHOTOS = frozenset({"run.json", "plan.json", "compare.json"})
 
 
 def find_photos(folder: Path) -> list[str]:
     """Names, relative to ``folder``, of the picture files in and below it, in natural order.
 
-    Hidden files and folders are passed over, and so is its folder ``masks``.
+    Hidden files and folders are passed over, and so are its folder ``masks`` and, below it, the folders of
+    runs and comparisons.
     """
     names = [
         name
@@ -40,8 +44,11 @@ def _files_below(folder: Path) -> list[str]:
 
     names = []
     for where, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
         below = Path(where).relative_to(folder)
+        if below.name and not _MADE_FROM_PHOTOS.isdisjoint(files):
+            folders.clear()
+            continue
+        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
         names += [(below / name).as_posix() for name in files if not name.startswith(".")]
     return names
 
