@@ -33,7 +33,10 @@ def exif(orientation: int | None = None, **tags: Any) -> Image.Exif:
         data[0x0112] = orientation
     if "make" in tags:
         data[0x010F], data[0x0110] = tags["make"], tags["model"]
-    names = {"focal": 0x920A, "equivalent": 0xA405, "density": 0xA20E, "unit": 0xA210, "width": 0xA002}
+    names = {
+        "focal": 0x920A, "equivalent": 0xA405, "density": 0xA20E, "unit": 0xA210,
+        "width": 0xA002, "height": 0xA003,
+    }  # fmt: skip
     for name, tag in names.items():
         if name in tags:
             data.get_ifd(0x8769)[tag] = tags[name]
@@ -83,6 +86,22 @@ def test_focal_from_the_sensor(tmp_path):
     assert focal(tmp_path, **tags) == pytest.approx(30 / 24 * 600)
     tags |= {"density": IFDRational(2500), "unit": 3}
     assert focal(tmp_path, **tags) == pytest.approx(30 / 24 * 600)
+
+
+@pytest.mark.parametrize("more", [{}, {"height": 4000}])
+@pytest.mark.parametrize("orientation", STORED)
+def test_focal_from_the_sensor_of_a_turned_photo_is_the_same(tmp_path, orientation, more):
+    tags = {"focal": IFDRational(32), "density": IFDRational(6350), "unit": 2, "width": 6000} | more
+    assert focal(tmp_path, orientation=orientation, **tags) == pytest.approx(32 / 24 * 600)
+
+
+def test_focal_of_a_format_that_turns_itself(tmp_path):
+    heif = pytest.importorskip("pillow_heif").from_pillow(Image.fromarray(texture(600, 400)))
+    tags = {"focal": IFDRational(32), "density": IFDRational(6350), "unit": 2, "width": 6000, "height": 4000}
+    heif.save(tmp_path / "a.heic", exif=exif(6, **tags).tobytes())
+    photo = load(tmp_path).photos[0]
+    assert (photo.width, photo.height) == (400, 600)
+    assert photo.focal == pytest.approx(32 / 24 * 600)
 
 
 @pytest.mark.parametrize("tags", [

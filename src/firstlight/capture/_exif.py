@@ -8,14 +8,15 @@ from typing import Any
 from PIL import Image
 
 _MAKE, _MODEL, _EXIF_IFD = 0x010F, 0x0110, 0x8769
-_FOCAL_LENGTH, _PIXEL_WIDTH, _FOCAL_35MM, _LENS_MODEL = 0x920A, 0xA002, 0xA405, 0xA434
+_FOCAL_LENGTH, _PIXEL_WIDTH, _PIXEL_HEIGHT = 0x920A, 0xA002, 0xA003
+_FOCAL_35MM, _LENS_MODEL = 0xA405, 0xA434
 _PLANE_X_RESOLUTION, _PLANE_UNIT = 0xA20E, 0xA210
 _MILLIMETRES = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}  # inch, centimetre, millimetre, micrometre
 _DIAGONAL_35MM = math.hypot(36, 24)
 
 
 def focal_pixels(exif: Image.Exif, width: int, height: int) -> float | None:
-    """Focal length in pixels of a photo of ``width`` × ``height``, None where the EXIF does not tell.
+    """Focal length in pixels of a photo stored as ``width`` × ``height``, None where the EXIF does not tell.
 
     From the 35 mm equivalent, which by its definition (CIPA DCG-001) compares picture diagonals; else from
     the focal length and the pixel density of the sensor.
@@ -29,8 +30,15 @@ def focal_pixels(exif: Image.Exif, width: int, height: int) -> float | None:
     if not (focal and density and unit):
         return None
     # The density is that of the picture as it left the camera; this copy may have been made smaller.
-    taken = _number(tags.get(_PIXEL_WIDTH)) or width
-    return _sane(focal * density / unit * width / taken, width, height)
+    return _sane(focal * density / unit * _shrunk(tags, width, height), width, height)
+
+
+def _shrunk(tags: dict[int, Any], width: int, height: int) -> float:
+    """The size of a stored picture over that which it had when it left the camera."""
+    across, down = _number(tags.get(_PIXEL_WIDTH)), _number(tags.get(_PIXEL_HEIGHT))
+    if across and down:  # long side to long side: what turns pixels often leaves these tags as they were
+        return max(width, height) / max(across, down)
+    return width / (across or width)
 
 
 def _sane(focal: float, width: int, height: int) -> float | None:

@@ -104,6 +104,7 @@ def _examine(source: Source) -> Seen:
         _check_content(small, alpha)
         panorama = is_panorama(image, width, height, small)
         exif = read_exif(image)
+    focal = None if panorama else focal_pixels(exif, width, height)  # EXIF counts pixels as they are stored
     swapped = (height, width) if turn >= 5 else (width, height)
     turned = source.camera_size is None or _made_for_turned((width, height), swapped, source.camera_size)
     if turned:
@@ -115,7 +116,7 @@ def _examine(source: Source) -> Seen:
         width=width,
         height=height,
         decode=partial(decode, source.path, turned, (width, height), source.mask, source.background),
-        focal=None if panorama else focal_pixels(exif, width, height),
+        focal=focal,
         lens=lens_key(exif, width, height),
         panorama=panorama,
     )
