@@ -17,6 +17,7 @@ from plyfile import PlyData, PlyElement
 
 from firstlight.capture import load
 from firstlight.errors import InputError
+from firstlight.scene import Capture
 from tests.capture.made import random_rotation, save_photo, texture
 
 Matrix = npt.NDArray[np.float64]
@@ -235,6 +236,70 @@ def test_a_split_in_the_file(tmp_path):
     assert capture.split().test == [1]
 
 
+def parts(capture: Capture) -> tuple[list[str], list[str]]:
+    """Names of the photos that train, and of those held out."""
+    split = capture.split()
+    return [capture.photos[i].name for i in split.train], [capture.photos[i].name for i in split.test]
+
+
+@pytest.mark.parametrize("name", ["images/1", "./images/1.jpg", "images\\1"])
+def test_names_in_a_split_are_found_as_those_of_frames(tmp_path, name):
+    capture = load(write(tmp_path, photos=3, test_filenames=[name]))
+    assert parts(capture) == (["0.jpg", "2.jpg"], ["1.jpg"]) and capture.set_aside == []
+
+
+@pytest.mark.parametrize(("train", "val", "test", "trained", "held", "unused"), [
+    ("012", "", "3", "012", "3", "4"),  # by the others' absence, not by mistake
+    ("01", "2", "3", "01", "3", "24"),
+    ("01", "23", "", "01", "23", "4"),
+    ("012", "", "", "012", "34", ""),
+    ("", "12", "3", "04", "3", "12"),
+    ("", "12", "", "034", "12", ""),
+    ("", "12", "23", "04", "23", "1"),
+    ("01234", "", "23", "014", "23", ""),  # what trains and is held out is held out
+])  # fmt: skip
+def test_all_lists_of_a_split_count(tmp_path, train, val, test, trained, held, unused):
+    def names(digits: str, form: str = "{}.jpg") -> list[str]:
+        return [form.format(digit) for digit in digits]
+
+    lists = {"train_filenames": train, "val_filenames": val, "test_filenames": test}
+    meta: dict[str, Any] = {key: names(digits, "images/{}.jpg") for key, digits in lists.items()}
+    capture = load(write(tmp_path, photos=5, **meta))
+    assert parts(capture) == (names(trained), names(held))
+    assert [one.name for one in capture.set_aside] == names(unused)
+    assert all("neither trains nor is held out" in one.reason for one in capture.set_aside)
+    assert capture.cameras is not None and len(capture.cameras) == 5 - len(unused)
+
+
+def test_a_name_in_a_split_that_no_frame_has_is_told(tmp_path):
+    capture = load(write(tmp_path, photos=3, test_filenames=["images/1.jpg", "images/7.jpg"]))
+    assert parts(capture) == (["0.jpg", "2.jpg"], ["1.jpg"])
+    (aside,) = capture.set_aside
+    assert aside.name == "7.jpg" and "test_filenames" in aside.reason
+
+
+def test_a_photo_of_the_split_that_cannot_be_used_is_told_once(tmp_path):
+    frames = [frame(f"images/{i}.jpg", i) for i in range(3)] + [frame("images/gone.jpg")]
+    test = ["images/1.jpg", "images/gone.jpg"]
+    capture = load(
+        write(tmp_path, photos=3, frames=frames, train_filenames=["images/0.jpg"], test_filenames=test)
+    )
+    assert parts(capture) == (["0.jpg"], ["1.jpg"])
+    assert [one.name for one in capture.set_aside] == ["gone.jpg", "2.jpg"]
+
+
+@pytest.mark.parametrize("key", ["train_filenames", "val_filenames", "test_filenames"])
+@pytest.mark.parametrize(("value", "words"), [
+    (["a.jpg", "b.jpg"], r"none of the names in its \w+ \(a\.jpg …\)"),
+    ("images/1.jpg", "no list of file names"),
+    ([1], "no list of file names"),
+    (["../x.jpg"], "not inside"),
+])  # fmt: skip
+def test_splits_that_are_refused(tmp_path, key, value, words):
+    with pytest.raises(InputError, match=rf"transforms\.json: .*{words}"):
+        load(write(tmp_path, photos=3, **{key: value}))
+
+
 class TestPoints:
     """The .ply that a transforms.json names."""
 
@@ -318,6 +383,8 @@ KEYS = [
     "k1",
     "ply_file_path",
     "test_filenames",
+    "train_filenames",
+    "val_filenames",
 ]
 FRAME_KEYS = ["file_path", "transform_matrix", "fl_x", "mask_path", "camera_model"]
 

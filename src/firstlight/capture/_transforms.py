@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,14 +64,16 @@ class Frame:
 
 
 def read_transforms(path: Path, progress: Progress) -> Capture:
-    """Read a nerfstudio ``transforms.json``; InputError when it cannot be used."""
+    """Read a nerfstudio ``transforms.json``; InputError when it cannot be used.
+
+    Its ``test_filenames`` (else its ``val_filenames``, else what its ``train_filenames`` leave over) are the
+    capture's test set. Photos that are neither in it nor train by these lists are set aside.
+    """
     meta = _read_json(path)
     frames, aside = _frames(meta, path)
-    capture = _capture(frames, aside, path, "nerfstudio transforms.json", progress)
-    held = meta.get("test_filenames")
-    if isinstance(held, list) and all(isinstance(name, str) for name in held):
-        wanted = {_name(inside(path.parent, name, path), path.parent) for name in held}
-        capture.test_names = frozenset(p.name for p in capture.photos if p.name in wanted) or None
+    frames, unused, held = _split(meta, frames, aside, path)
+    capture = _capture(frames, aside + unused, path, "nerfstudio transforms.json", progress)
+    capture.test_names = frozenset(p.name for p in capture.photos if p.name in held) or None
     points = meta.get("ply_file_path")
     if isinstance(points, str):
         ply = inside(path.parent, points, path)
@@ -151,6 +153,43 @@ def _frames(meta: Mapping[str, Any], path: Path) -> tuple[list[Frame], list[SetA
     if not poses:
         raise InputError(f"{path}: none of its {len(meta['frames'])} frames has a pose. {_WAY_OUT}")
     return list(frames.values()), aside
+
+
+def _split(
+    meta: Mapping[str, Any], frames: Sequence[Frame], aside: Sequence[SetAside], path: Path
+) -> tuple[list[Frame], list[SetAside], Set[str]]:
+    """What a nerfstudio file's own lists say: the frames in use, what is not, and the names held out.
+
+    A photo that trains and is held out by them is held out.
+    """
+    known = {frame.name for frame in frames} | {one.name for one in aside}
+    lists = {key: _listed(meta, key, path) for key in ("train_filenames", "test_filenames", "val_filenames")}
+    unused = []
+    for key, names in lists.items():
+        strange = sorted(names - known)
+        if names and len(strange) == len(names):
+            raise InputError(
+                f"{path}: none of the names in its {key} ({strange[0]} …) is that of a frame. "
+                "Write them as file_path has them, or take the list out."
+            )
+        unused += [SetAside(name, f"it stands in {key}, but no frame is called so") for name in strange]
+    train, test, val = lists.values()
+    held = test or val or (known - train if train else set())
+    used = (train or known - val) | held
+    unused += [
+        SetAside(frame.name, "by the file's own lists it neither trains nor is held out")
+        for frame in frames
+        if frame.name not in used
+    ]
+    return [frame for frame in frames if frame.name in used], unused, held
+
+
+def _listed(meta: Mapping[str, Any], key: str, path: Path) -> Set[str]:
+    """Names in the capture of what the file lists under ``key``; none where it has no such list."""
+    names = meta.get(key) or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{path}: its {key} are no list of file names. Write one, or take it out.")
+    return {_name(_find(inside(path.parent, name, path)), path.parent) for name in names}
 
 
 def _find(path: Path) -> Path:
