@@ -1,4 +1,4 @@
-"""Pictures and models made for tests."""
+"""Pictures and models made for tests, and a listener."""
 
 from __future__ import annotations
 
@@ -11,7 +11,19 @@ import numpy.typing as npt
 import pycolmap
 from PIL import Image
 
+from firstlight.progress import Silent
+
 Pixels = npt.NDArray[np.uint8]
+
+
+class Notes(Silent):
+    """A Progress that remembers what was said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.lines.append(text)
 
 
 def texture(width: int, height: int, seed: int = 0) -> Pixels:

@@ -15,7 +15,7 @@ from PIL import Image
 from firstlight.capture import load
 from firstlight.errors import InputError
 from firstlight.scene import Capture
-from tests.capture.made import reconstruction, save_photo, write_project
+from tests.capture.made import Notes, reconstruction, save_photo, write_project
 from tests.capture.test_colmap import project
 
 NAMES = ["a.jpg", "b.jpg", "c.jpg"]
@@ -96,19 +96,6 @@ def test_the_largest_of_several_models(tmp_path):
         (True, False),
         (False, True),
     ]
-
-
-class Notes:
-    """A Progress that remembers what was said."""
-
-    def __init__(self) -> None:
-        from firstlight.progress import Silent
-
-        self.lines: list[str] = []
-        self.stage = Silent().stage
-
-    def note(self, text: str) -> None:
-        self.lines.append(text)
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.9])

@@ -18,7 +18,7 @@ from plyfile import PlyData, PlyElement
 from firstlight.capture import load
 from firstlight.errors import InputError
 from firstlight.scene import Capture
-from tests.capture.made import random_rotation, save_photo, texture
+from tests.capture.made import Notes, random_rotation, save_photo, texture
 
 Matrix = npt.NDArray[np.float64]
 
@@ -461,6 +461,19 @@ class TestBlender:
     def test_validation_stands_in_for_a_missing_test_set(self, tmp_path):
         self.write(tmp_path, parts=("train", "val"))
         assert load(tmp_path).test_names == frozenset(f"val/r_{i}.png" for i in range(3))
+
+    def test_a_picture_in_both_files_trains_once(self, tmp_path):
+        self.write(tmp_path)
+        path = tmp_path / "transforms_test.json"
+        meta = json.loads(path.read_text())
+        meta["frames"].append(frame("./train/r_1.png", 1))
+        path.write_text(json.dumps(meta))
+        said = Notes()
+        capture = load(tmp_path, progress=said)
+        expected = [[f"{part}/r_{i}.png" for i in range(3)] for part in ("train", "test")]
+        assert parts(capture) == tuple(expected) and capture.set_aside == []
+        (note,) = said.lines
+        assert "1 of its 4 pictures are in transforms_train.json too" in note
 
     def test_train_alone(self, tmp_path):
         self.write(tmp_path, parts=("train",))

@@ -88,7 +88,8 @@ def read_blender(folder: Path, progress: Progress) -> Capture:
     """Read ``transforms_train.json`` and ``transforms_test.json`` as NeRF's synthetic scenes have them.
 
     The test file's pictures (the validation file's, where there is no test file) are the capture's test
-    set. Transparent pictures are laid on white, as every paper on these scenes does.
+    set, but for those that the training file has too. Transparent pictures are laid on white, as every
+    paper on these scenes does.
     """
     train = folder / "transforms_train.json"
     tests = [folder / "transforms_test.json", folder / "transforms_val.json"]
@@ -96,14 +97,20 @@ def read_blender(folder: Path, progress: Progress) -> Capture:
     if not train.is_file():
         raise InputError(f"{train}: there is no such file, but {test} stands beside it.")
     frames, aside = _frames(_read_json(train), train)
-    held: list[Frame] = []
+    held: dict[str, Frame] = {}
     if test is not None:
-        held, missing = _frames(_read_json(test), test)
+        listed, missing = _frames(_read_json(test), test)
         aside += missing
+        trained = {frame.name for frame in frames}
+        held = {frame.name: frame for frame in listed if frame.name not in trained}
+        if len(held) < len(listed):
+            progress.note(
+                f"{test}: {len(listed) - len(held)} of its {len(listed)} pictures are in {train.name} too; "
+                "they train, and are not held out."
+            )
     words = f"Blender scene ({train.name}" + (f" and {test.name})" if test else ")")
-    capture = _capture([*frames, *held], aside, train, words, progress, background=_WHITE)
-    held_names = {frame.name for frame in held} - {frame.name for frame in frames}
-    capture.test_names = frozenset(p.name for p in capture.photos if p.name in held_names) or None
+    capture = _capture([*frames, *held.values()], aside, train, words, progress, background=_WHITE)
+    capture.test_names = frozenset(p.name for p in capture.photos if p.name in held) or None
     return capture
 
 
