@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 import firstlight as fl
 from firstlight.cli import main
 from firstlight.errors import InputError
+from firstlight.files import FORMATS
 from firstlight.render import render_camera
 from firstlight.scene import Gaussians, Similarity
 from tests.scenes import random_gaussians, ring
@@ -98,12 +100,30 @@ def test_bad_requests_are_refused(tmp_path: Path, scene: Gaussians) -> None:
         ({"keep": 0}, "at least 1"),
         ({"degree": 5}, "0 to 4"),
         ({"scale": 0}, "above 0"),
+        ({"scale": math.inf}, "no infinity"),
+        ({"scale": 1e300}, r"never\.ply: .* too large"),
+        ({"translate": (0, 1e300, 0)}, r"never\.ply: .* too large"),
+        ({"translate": (0, math.nan, 0)}, "finite"),
+        ({"rotate": (math.inf, 0, 0)}, "finite"),
         ({"min_opacity": 1.1}, "nothing is left"),
         ({"spz_version": 4}, "not one"),
     ):
         with pytest.raises(InputError, match=words):
             fl.convert(tmp_path / "a.ply", tmp_path / "never.ply", **changes)
     assert not (tmp_path / "never.ply").exists()
+
+
+@pytest.mark.parametrize("ending", [format.ending for format in FORMATS if format.write])
+def test_a_huge_scene_is_written_or_refused(tmp_path: Path, scene: Gaussians, ending: str) -> None:
+    out = tmp_path / (ending if "json" in ending else f"b{ending}")
+    if ending == ".spz":
+        with pytest.raises(InputError, match=r"b\.spz: .* too far out"):
+            fl.convert(tmp_path / "a.ply", out, scale=1e30)
+        return
+    written = fl.convert(tmp_path / "a.ply", out, scale=1e30)
+    read = Gaussians.load(out)
+    assert len(read) == 500
+    assert float(read.means.abs().max() / written.means.abs().max()) == pytest.approx(1, abs=0.01)
 
 
 def test_on_the_command_line(tmp_path: Path, scene: Gaussians, capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,6 +138,8 @@ def test_on_the_command_line(tmp_path: Path, scene: Gaussians, capsys: pytest.Ca
     assert "SPZ" in said and "100 of" in said and "degree 1" in said
     assert main(["convert", str(run), str(tmp_path / "folder" / "meta.json")]) == 0
     assert main(["info", str(tmp_path / "folder")]) == 0
+    assert main(["convert", str(run), str(tmp_path / "huge.ply"), "--scale", "1e300"]) == 2
+    assert "huge.ply" in capsys.readouterr().err
     assert main(["convert", str(run)]) == 2
     assert main(["convert", str(run), str(tmp_path / "out.obj")]) == 2
     assert ".spz" in capsys.readouterr().err

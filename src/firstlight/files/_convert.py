@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -57,7 +58,8 @@ def convert(
     Returns what was written, before the format's rounding. InputError when an input cannot be used, nothing
     is left, or ``out`` cannot be written.
     """
-    _check(box, sphere, keep, degree, scale)
+    _check(box, sphere, keep, degree)
+    _check_placement(scale, rotate, translate)
     out = Path(out)
     options: dict[str, Any] = {}
     if spz_version is not None:
@@ -85,6 +87,11 @@ def convert(
     place = _placement(up, up_was, scale, rotate, translate)
     if place is not None:
         scene = scene.transform(place)
+        if not scene.finite().all():
+            raise InputError(
+                f"{out}: after this scale and move its numbers are too large for a scene file. "
+                "Scale or move it less."
+            )
     save_gaussians(scene, out, **options)
     return scene
 
@@ -112,11 +119,7 @@ def describe(path: str | Path) -> dict[str, Any]:
 
 
 def _check(
-    box: Sequence[float] | None,
-    sphere: Sequence[float] | None,
-    keep: int | None,
-    degree: int | None,
-    scale: float,
+    box: Sequence[float] | None, sphere: Sequence[float] | None, keep: int | None, degree: int | None
 ) -> None:
     if box is not None and (len(box) != 6 or any(a > b for a, b in zip(box[:3], box[3:], strict=True))):
         raise InputError(f"A box needs x y z of its lower and then of its upper corner, not {list(box)}.")
@@ -126,8 +129,14 @@ def _check(
         raise InputError(f"Keep {keep} Gaussians: expected at least 1.")
     if degree is not None and not 0 <= degree <= MAX_DEGREE:
         raise InputError(f"Harmonics of degree {degree}: expected 0 to {MAX_DEGREE}.")
-    if not scale > 0:
-        raise InputError(f"A scale of {scale}: expected one above 0.")
+
+
+def _check_placement(scale: float, rotate: Sequence[float], translate: Sequence[float]) -> None:
+    if not 0 < scale < math.inf:
+        raise InputError(f"A scale of {scale}: expected one above 0, and no infinity.")
+    for what, numbers in (("Rotating", rotate), ("Translating", translate)):
+        if not all(map(math.isfinite, numbers)):
+            raise InputError(f"{what} by {list(numbers)}: expected numbers that are finite.")
 
 
 def _placement(

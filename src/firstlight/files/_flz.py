@@ -72,7 +72,8 @@ class Seen:
 
 def guess_seen(gaussians: Gaussians) -> Seen:
     """What can be said without cameras: more is seen of what is large and opaque."""
-    seen = gaussians.importance.double().clamp(min=1e-30).log2().numpy() / 2
+    # What float32 cannot hold of a huge scene is infinite here.
+    seen = gaussians.importance.double().clamp(1e-30, 1e38).log2().numpy() / 2
     octaves = seen - np.quantile(seen, 0.99) + CLASSES - 3
     return Seen(octaves, octaves)
 
