@@ -144,6 +144,15 @@ def test_settings_out_of_range(
     assert not out.exists()
 
 
+def test_info_gives_a_name_with_brackets_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Gaussians.isotropic(torch.rand(3, 3), torch.rand(3, 3), torch.ones(3)).save("room [final].ply")
+    assert main(["info", "room [final].ply"]) == 0
+    assert "room [final].ply (" in capsys.readouterr().out
+
+
 def test_view_and_eval_of_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     refused(capsys, "view", str(tmp_path / "nothing"))
     refused(capsys, "eval", str(tmp_path))

@@ -325,7 +325,8 @@ def info(scene: Annotated[Positional[Path], arg(metavar="SCENE")]) -> int:
     about = describe(scene)
     low, high = about["middle_90_percent"]
     table = Table(show_header=False, box=None)
-    table.add_row("file", f"{about['file']} ({about['bytes'] / 1e6:.1f} MB, {about['format']})")
+    # As text: brackets in a file's name are no markup.
+    table.add_row("file", Text(f"{about['file']} ({about['bytes'] / 1e6:.1f} MB, {about['format']})"))
     table.add_row("Gaussians", f"{about['gaussians']:,} of {about['bytes'] / about['gaussians']:.1f} bytes")
     table.add_row("spherical harmonics", f"degree {about['sh_degree']}")
     table.add_row("middle 90 %", " × ".join(f"{a:.3g} … {b:.3g}" for a, b in zip(low, high, strict=True)))
