@@ -3,7 +3,6 @@
 from firstlight.capture._colmap import cameras_from_reconstruction as cameras_from_reconstruction
 from firstlight.capture._colmap import points_from_reconstruction as points_from_reconstruction
 from firstlight.capture._colmap import read_reconstruction as read_reconstruction
-from firstlight.capture._colmap import registered_names as registered_names
 from firstlight.capture._demo import load_demo as load_demo
 from firstlight.capture._demo import load_demo_path as load_demo_path
 from firstlight.capture._load import MAX_VIDEO_FRAMES as MAX_VIDEO_FRAMES

@@ -55,11 +55,6 @@ def read_reconstruction(
     )
 
 
-def registered_names(reconstruction: pycolmap.Reconstruction) -> list[str]:
-    """Names of the images that have a pose, sorted."""
-    return sorted(image.name for image in reconstruction.images.values() if image.has_pose)
-
-
 def cameras_from_reconstruction(reconstruction: pycolmap.Reconstruction, names: Sequence[str]) -> Cameras:
     """Cameras of the registered images ``names``, in that order; errors as ``read_reconstruction``."""
     by_name = {image.name: image for image in reconstruction.images.values() if image.has_pose}
