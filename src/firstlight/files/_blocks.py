@@ -61,6 +61,16 @@ def to_byte(unit: Array) -> npt.NDArray[np.uint8]:
     return stored
 
 
+def to_log(values: Array) -> Array:
+    """sign(x)·log(1 + |x|) in the type of ``values``: fine near the middle, coarse far away."""
+    return np.sign(values) * np.log1p(np.abs(values))
+
+
+def from_log(logs: Array) -> Array:
+    """The inverse."""
+    return np.sign(logs) * np.expm1(np.abs(logs))
+
+
 def repaired(scene: Gaussians, path: Path) -> Gaussians:
     """Mend in place what is harmless; InputError for NaN and infinity that mean something went wrong."""
     scene.log_scales[scene.log_scales == -torch.inf] = MIN_LOG_SCALE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from firstlight.files._blocks import from_log, to_log
 from firstlight.files._entropy import Coder, Floats, Ints
 from firstlight.files._tree import code_places, sort_places
 
@@ -66,14 +67,12 @@ class Places:
         return scaled
 
     def _logs(self, means: Floats) -> Floats:
-        off = (means - self._middle) / self._unit
-        logs: Floats = np.sign(off) * np.log1p(np.abs(off))
-        return logs
+        return to_log((means - self._middle) / self._unit)
 
     def _world(self, cells: Floats) -> Floats:
         with np.errstate(over="ignore", invalid="ignore"):  # hostile numbers; the finished scene is checked
             logs = self._low + cells / 2**self.bits * self._wide
-            world: Floats = np.sign(logs) * np.expm1(np.abs(logs)) * self._unit + self._middle
+            world: Floats = from_log(logs) * self._unit + self._middle
         return world
 
 

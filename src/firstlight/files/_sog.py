@@ -23,7 +23,17 @@ from PIL import Image
 from scipy.special import expit
 
 from firstlight.errors import InputError
-from firstlight.files._blocks import Array, blocks, byte_to_logit, empty, repaired, to_byte, views
+from firstlight.files._blocks import (
+    Array,
+    blocks,
+    byte_to_logit,
+    empty,
+    from_log,
+    repaired,
+    to_byte,
+    to_log,
+    views,
+)
 from firstlight.files._codebooks import codebook, nearest, palette
 from firstlight.files._limits import check_swell
 from firstlight.files._order import morton_order
@@ -111,7 +121,7 @@ def _encode(gaussians: Gaussians) -> dict[str, bytes]:
         raise InputError(f"{count} Gaussians are too many for .sog: keep fewer, or write another format.")
     arrays = views(scene)
     order = morton_order(arrays["means"])
-    logs = [_to_log(arrays["means"][:, axis]) for axis in range(3)]
+    logs = [to_log(arrays["means"][:, axis].astype(np.float64)) for axis in range(3)]
     mins, maxs = [float(log.min()) for log in logs], [float(log.max()) for log in logs]
     books = {"scales": codebook(arrays["log_scales"]), "sh0": codebook(arrays["sh"][:, 0])}
     pictures = {name: np.zeros((height * width, 4), np.uint8) for name in ("means_l", "means_u", "quats")}
@@ -183,11 +193,6 @@ def _palette_size(count: int) -> int:
     return min(count, max(count // 4, MIN_PALETTE), MAX_PALETTE)
 
 
-def _to_log(values: Array) -> npt.NDArray[np.float64]:
-    wide = values.astype(np.float64)
-    return np.sign(wide) * np.log1p(np.abs(wide))
-
-
 def _to_webp(texels: Bytes, width: int) -> bytes:
     """RGBA texels [n, 4] as a lossless picture; ``exact`` keeps the colours of transparent ones."""
     out = BytesIO()
@@ -224,7 +229,7 @@ def _decode(fetch: Fetch, held: int, path: Path) -> Gaussians:
         fixed = parts.low[rows, :3] + 256.0 * parts.high[rows, :3]
         with np.errstate(all="ignore"):  # hostile numbers; the finished scene is checked
             log = parts.mins + fixed / 65535 * (parts.maxs - parts.mins)
-            arrays["means"][rows] = np.sign(log) * np.expm1(np.abs(log))
+            arrays["means"][rows] = from_log(log)
         others = (parts.quats[rows, :3] / 255 - 0.5) * math.sqrt(2)
         arrays["quats"][rows] = join_largest(parts.quats[rows, 3] & 3, others)
         arrays["log_scales"][rows] = parts.scale_book[parts.scales[rows, :3]]

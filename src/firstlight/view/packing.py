@@ -17,6 +17,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from firstlight.files._blocks import to_log
+from firstlight.files._order import along_z_curve
 from firstlight.scene import Gaussians
 from firstlight.view.frame import Frame
 
@@ -57,7 +59,7 @@ class Packed:
     def _planes(self, some: Gaussians) -> Iterator[Bytes]:
         ranges = self.header["ranges"]
         low, high = (np.array(bounds) for bounds in ranges["position"])  # [3] each
-        units = (_fold(_array(some.means)) - low) / np.maximum(high - low, 1e-12)
+        units = (_folded(some) - low) / np.maximum(high - low, 1e-12)
         fixed = np.rint(units.clip(0, 1) * 0xFFFFFF).astype(np.uint32).T  # [3, n]
         yield from ((fixed >> shift).astype(np.uint8) for shift in (0, 8, 16))
         yield _levels(_array(some.log_scales), *ranges["log_scale"]).T
@@ -95,7 +97,7 @@ def _order(scene: Gaussians) -> npt.NDArray[np.int64]:
     two_largest = np.sort(_array(scene.log_scales), axis=1)[:, 1:].sum(1)
     weight = np.log(_array(scene.opacities) + 1e-9) + two_largest
     order = np.argsort(-weight, kind="stable")
-    curve = _morton(_array(scene.means))
+    curve = _along_curve(_folded(scene))
     for start in range(0, len(order), CHUNK):
         part = order[start : start + CHUNK]
         order[start : start + CHUNK] = part[np.argsort(curve[part], kind="stable")]
@@ -105,7 +107,7 @@ def _order(scene: Gaussians) -> npt.NDArray[np.int64]:
 def _ranges(scene: Gaussians) -> dict[str, Any]:
     if not len(scene):
         return {"ranges": {"position": [[0.0] * 3] * 2, "log_scale": [0.0, 0.0], "dc": [0.0, 0.0], "sh": []}}
-    folded, log_scales, dc = _fold(_array(scene.means)), _array(scene.log_scales), _array(scene.sh[:, 0])
+    folded, log_scales, dc = _folded(scene), _array(scene.log_scales), _array(scene.sh[:, 0])
     largest = float(log_scales.max())
     reaches = []
     for degree in range(1, scene.degree + 1):
@@ -120,10 +122,9 @@ def _ranges(scene: Gaussians) -> dict[str, Any]:
     return {"ranges": ranges}
 
 
-def _fold(positions: Floats) -> npt.NDArray[np.float64]:
-    """sign(x)·log(1 + |x|): fine near what is looked at, coarse far away."""
-    wide = positions.astype(np.float64)
-    return np.sign(wide) * np.log1p(np.abs(wide))
+def _folded(scene: Gaussians) -> npt.NDArray[np.float64]:
+    """Positions [n, 3] as sign(x)·log(1 + |x|): fine near what is looked at, coarse far away."""
+    return to_log(_array(scene.means).astype(np.float64))
 
 
 def _levels(values: Floats, low: float, high: float) -> Bytes:
@@ -146,23 +147,11 @@ def _smallest_three(quats: Floats) -> npt.NDArray[np.uint32]:
     return words
 
 
-def _morton(positions: Floats) -> npt.NDArray[np.uint64]:
-    """Where each position [n, 3] comes along a curve through 2^21 cells a side."""
-    folded = _fold(positions)
+def _along_curve(folded: npt.NDArray[np.float64]) -> npt.NDArray[np.uint64]:
+    """Where each folded position [n, 3] comes along a curve through 2^21 cells a side."""
     low = folded.min(0, initial=0)
-    cells = ((folded - low) / max(float(np.ptp(folded)) if len(folded) else 1.0, 1e-12) * 0x1FFFFF).astype(
-        np.uint64
-    )
-    curve = np.zeros(len(cells), np.uint64)
-    for axis in range(3):
-        bits = cells[:, axis]
-        for shift, mask in (
-            (32, 0x1F00000000FFFF), (16, 0x1F0000FF0000FF), (8, 0x100F00F00F00F00F),
-            (4, 0x10C30C30C30C30C3), (2, 0x1249249249249249),
-        ):  # fmt: skip
-            bits = (bits | bits << np.uint64(shift)) & np.uint64(mask)
-        curve |= bits << np.uint64(axis)
-    return curve
+    side = max(float(np.ptp(folded)) if len(folded) else 1.0, 1e-12)
+    return along_z_curve(((folded - low) / side * 0x1FFFFF).astype(np.uint64))
 
 
 def _array(tensor: Tensor) -> Floats:
