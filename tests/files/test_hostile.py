@@ -105,6 +105,19 @@ def test_damaged_files_raise_only_input_errors(tmp_path: Path, ending: str, data
     assert sum(tensor.nbytes for tensor in scene) <= 2**26
 
 
+@pytest.mark.parametrize(("header", "flags"), [(b"PK\x03\x04", 6), (b"PK\x01\x02", 8)])
+@pytest.mark.parametrize("ending", [".npz", ".sog"])
+def test_names_in_a_zip_that_are_no_text(tmp_path: Path, ending: str, header: bytes, flags: int) -> None:
+    """In front of each part, or in the list at the end."""
+    content = bytearray(whole(tmp_path, ending))
+    at = content.rindex(header)
+    content[at + flags + 1] |= 8  # bit 11: the name is UTF-8
+    content[content.index(b".", at)] = 0xFF
+    (tmp_path / f"bad{ending}").write_bytes(content)
+    with pytest.raises(InputError, match=rf"bad\{ending}"):
+        Gaussians.load(tmp_path / f"bad{ending}")
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=300), ending=st.sampled_from([f.ending for f in FORMATS]),
        start=st.sampled_from([b"", b"NGSP\x03\0\0\0", b"\x1f\x8b", b"PK\x03\x04", b"glTF\x02\0\0\0", b"{",

@@ -23,6 +23,7 @@ from firstlight.files import (
     _spz,
     _tables,
 )
+from firstlight.files._limits import ZIP_ERRORS
 from firstlight.scene import Gaussians
 from firstlight.scene.sh import MAX_DEGREE
 
@@ -50,7 +51,7 @@ def _zip_with(name: str) -> Callable[[bytes, Path], bool]:
         try:
             with zipfile.ZipFile(path) as archive:
                 return name in archive.namelist()
-        except (zipfile.BadZipFile, NotImplementedError):
+        except ZIP_ERRORS:
             return False
 
     return recognises

@@ -1,12 +1,18 @@
-"""How much a compressed file may swell: a few kilobytes must not fill the memory."""
+"""How much a compressed file may swell (a few kilobytes must not fill the memory), and how a zip fails."""
 
 from __future__ import annotations
 
+import zipfile
 import zlib
 from pathlib import Path
 from typing import IO
 
 from firstlight.errors import InputError
+
+# What zipfile raises for a damaged file, names in it that are no UTF-8 among the rest.
+ZIP_ERRORS = (
+    zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, UnicodeDecodeError,
+)  # fmt: skip
 
 # Splats are noise to a compressor: real files swell 2 to 5 times, and where harmonics are all zero, 10 to 20.
 MAX_SWELL = 100

@@ -10,7 +10,6 @@ import json
 import math
 import operator
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
@@ -35,7 +34,7 @@ from firstlight.files._blocks import (
     views,
 )
 from firstlight.files._codebooks import codebook, nearest, palette
-from firstlight.files._limits import check_swell
+from firstlight.files._limits import ZIP_ERRORS, check_swell
 from firstlight.files._order import morton_order
 from firstlight.files._smallest_three import join_largest, split_largest
 from firstlight.files.atomic import atomic_write
@@ -89,7 +88,7 @@ def read_sog(path: Path) -> Gaussians:
                     return file.read(limit)
 
             return _decode(fetch, path.stat().st_size, path)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+    except ZIP_ERRORS as error:
         raise InputError(f"{path}: damaged as a zip file ({error}).") from error
 
 

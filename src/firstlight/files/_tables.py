@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
@@ -13,7 +12,7 @@ from numpy.lib import format as npy
 
 from firstlight.errors import InputError
 from firstlight.files._blocks import Array, blocks, empty, repaired, views
-from firstlight.files._limits import check_swell
+from firstlight.files._limits import ZIP_ERRORS, check_swell
 from firstlight.files._ply import degree_of_columns, ply_columns
 from firstlight.files._rows import fill_from_text
 from firstlight.files.atomic import atomic_write
@@ -83,7 +82,7 @@ def read_npz(path: Path) -> Gaussians:
                 with archive.open(infos[names[name]]) as file:
                     _head(file, path)
                     _fill(file, array, heads[name][1], path)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+    except ZIP_ERRORS as error:
         raise InputError(f"{path}: damaged as a zip file ({error}).") from error
     return repaired(scene, path)
 
