@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from firstlight.capture import load_demo
 from firstlight.density import Fixed
 from firstlight.fitting import (
     Accord,
+    CameraRefinement,
     CoTraining,
     Fit,
     Photometric,
@@ -27,7 +29,7 @@ from firstlight.pipeline import prepare
 from firstlight.scene import Cameras, Capture, Gaussians
 from firstlight.starts import RandomBox
 from tests.fitting.sheets import CAMERA, seen, sheet, view_of
-from tests.scenes import ring
+from tests.scenes import random_rotation, ring
 
 
 def test_slerp_goes_the_shorter_way_at_constant_speed() -> None:
@@ -63,6 +65,21 @@ def test_virtual_cameras_stand_between_neighbours() -> None:
     assert away.max() < 1.2 * step and away.max() > 0.7 * step and away.min() < 0.4 * step
     alone = cameras.select([0])
     assert torch.equal(VirtualCameras().draw(alone, alone, generator).viewmats, alone.viewmats)
+
+
+def test_faces_of_a_panorama_are_no_neighbours_of_each_other() -> None:
+    places, generator = ring(4), torch.Generator().manual_seed(0)
+    faces = places.select([i for i in range(4) for _ in range(6)])
+    turns = torch.eye(4).repeat(24, 1, 1)
+    turns[:, :3, :3] = torch.stack([random_rotation(seed) for seed in range(24)])
+    faces = replace(faces, viewmats=turns @ faces.viewmats)
+    here = faces.select([7])
+    step = (places.centers[1] - places.centers).norm(dim=-1).sort().values[1]
+    drawn = [VirtualCameras(around=0.0).draw(here, faces, generator).centers[0] for _ in range(20)]
+    away = (torch.stack(drawn) - here.centers[0]).norm(dim=-1)
+    assert away.max() > 0.5 * step
+    one = faces.select(list(range(6, 12)))
+    torch.testing.assert_close(VirtualCameras().draw(here, one, generator).centers, here.centers)
 
 
 def from_elsewhere(
@@ -103,11 +120,12 @@ def test_what_has_no_counterpart_is_lost() -> None:
     assert CoTraining().lost(other, one).tolist() == []
 
 
-def pair_of(capture: Capture, term: Term) -> Fit:
+def pair_of(capture: Capture, term: Term, cameras: CameraRefinement | None = None) -> Fit:
     losses = (Photometric(), term)
     recipe = Recipe(
         "pair", "", RandomBox(count=200), Fixed(), steps=100, losses=losses, co_training=CoTraining(far=2.0)
     )
+    recipe = replace(recipe, cameras=cameras)
     return Fit(capture, recipe, [0, 1, 2], seed=0)
 
 
@@ -126,6 +144,16 @@ def test_a_pair_is_trained_pruned_and_kept_whole(demo: Capture) -> None:
     again = pair_of(demo, Accord(start=0.0))
     again.restore(49, {name: tensor.clone() for name, tensor in halfway.items()})
     assert again.twin is not None and again.twin.done == 49
+
+
+@pytest.mark.parametrize("term", [Accord(start=0.0), StartGuidance()])
+def test_virtual_views_leave_moving_cameras_to_their_photos(demo: Capture, term: Term) -> None:
+    fit = pair_of(demo, term, CameraRefinement(start=0.0))
+    fit.begin()
+    view, _ = fit._view(0, 0.0)
+    term(view).backward()  # type: ignore[no-untyped-call]
+    assert view.camera.viewmats.grad is None
+    assert math.isfinite(fit.step().loss)
 
 
 def test_guided_fits_keep_their_start(demo: Capture) -> None:

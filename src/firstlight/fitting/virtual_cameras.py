@@ -10,6 +10,8 @@ from torch import Tensor
 from firstlight.scene import Cameras
 from firstlight.scene.rotation import quat_multiply, quat_to_rotmat, rotmat_to_quat
 
+SAME_PLACE = 1e-6  # of the largest distance: cameras that are no farther apart stand in one place
+
 
 @dataclass(frozen=True)
 class VirtualCameras:
@@ -18,18 +20,25 @@ class VirtualCameras:
     Positions are mixed linearly, rotations on the shortest arc, as LM-Gaussian's (Yu et al. 2024) are
     between consecutive cameras. ``around`` moves the camera off that line by a random vector, up to that many
     times the distance of the two. ``nearest`` limits which others count: photos at opposite sides of a room
-    have nothing between them but the furniture.
+    have nothing between them but the furniture. Others in the same place, as the faces of a panorama are,
+    count only where there is nobody elsewhere.
     """
 
     nearest: int = 2
     around: float = 0.1
 
     def draw(self, camera: Cameras, cameras: Cameras, generator: torch.Generator) -> Cameras:
-        """One camera with the lens and the picture of ``camera``; ``cameras`` are those of all photos."""
+        """One camera with the lens and the picture of ``camera``; ``cameras`` are those of all photos.
+
+        No gradient goes back to ``camera``: what is seen from nowhere must not move where a photo was taken.
+        """
+        camera = replace(camera, viewmats=camera.viewmats.detach())
         centers = cameras.centers.double()
         here = camera.centers[0].double()
         apart = (centers - here).norm(dim=-1)
-        others = apart.argsort()[1 : 1 + self.nearest]
+        others = apart.argsort()[1:]  # the first is the camera itself
+        elsewhere = others[apart[others] > SAME_PLACE * apart.max()]
+        others = (elsewhere if len(elsewhere) else others)[: self.nearest]
         if len(others) == 0:
             return camera
         pick = int(others[int(torch.randint(len(others), (1,), generator=generator))])
