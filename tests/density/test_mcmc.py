@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -193,6 +194,17 @@ def test_noise_has_the_shape_of_each_gaussian_times_itself() -> None:
     assert float((found - expected).norm() / expected.norm()) < 0.03
     assert (shift.mean(0).abs() < 5 * expected.diagonal().sqrt() / count**0.5).all()
     assert trainable.moments["means"].tolist()[:3] == [1, 2, 3]
+
+
+def test_noise_knows_no_unit() -> None:
+    scene, moved = round_gaussians(30, opacity=0.01, scale=0.1), []
+    for unit in (1.0, 1000.0):
+        larger = replace(scene, means=unit * scene.means, log_scales=scene.log_scales + math.log(unit))
+        trainable = FakeTrainable(larger)
+        Mcmc().refine(trainable, {}, context(7, extent=4 * unit, means_rate=4e-6 * unit))
+        moved.append((trainable.gaussians.means.detach() - larger.means) / unit)
+    assert moved[0].norm(dim=-1).median() > 1e-3
+    torch.testing.assert_close(moved[1], moved[0], rtol=1e-3, atol=1e-5)
 
 
 def test_noise_fades_with_opacity() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from firstlight.render import rasterization
-from firstlight.scene import Cameras, Gaussians, Similarity
+from firstlight.scene import Cameras, Gaussians, Similarity, unit_of
 from tests.scene.test_similarity import similarity
 from tests.scenes import looking_at, random_gaussians, random_rotation, ring
 
@@ -192,6 +194,15 @@ def test_cameras_are_selected_with_their_lenses() -> None:
         assert torch.equal(picked.viewmats, cameras.viewmats[[3, 1]])
     assert len(cameras.select(slice(1, None))) == 3
     assert not cameras.undistorted and ring(2).undistorted
+
+
+@pytest.mark.parametrize(
+    ("extent", "unit"),
+    [(1.0, 1), (9.999, 1), (4.4, 1), (0.84, 1), (0.1, 1), (10.0, 10), (4400.0, 1000), (0.0044, 0.01)]
+    + [(math.nextafter(1000.0, 0), 100), (0.0, 1), (math.inf, 1), (math.nan, 1)],
+)
+def test_unit_is_a_power_of_ten_that_leaves_usual_scenes_alone(extent: float, unit: float) -> None:
+    assert unit_of(extent) == unit
 
 
 def test_extent_is_the_farthest_camera_from_the_middle() -> None:

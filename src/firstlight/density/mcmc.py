@@ -22,6 +22,9 @@ class Mcmc:
     Steps are written for a fit of 30,000 and scale with its length. Where refinements cannot come as often
     as that asks (there are at least 50 steps between two), each grows by more, so that growth keeps its pace.
     The two regularisers of the paper, on opacities and scales, are losses of the recipe.
+
+    The noise is a rate, which is a length, times a covariance, a length squared. The paper counts these in
+    whatever unit structure from motion gave; here the latter's is ``scene.unit_of`` the extent.
     """
 
     max_gaussians: int = 100_000
@@ -98,7 +101,7 @@ class Mcmc:
     def _shake(self, trainable: Trainable, context: Refinement) -> None:
         """Langevin noise, shaped like each Gaussian, on the means of those that are nearly transparent."""
         gaussians = trainable.gaussians.detach()
-        loud = context.means_rate * self.noise
+        loud = context.means_rate * self.noise / context.unit**2
         rows, means = shaken(
             gaussians.means,
             gaussians.quats,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from firstlight.scene import Gaussians
+from firstlight.scene import Gaussians, unit_of
 
 # Everything about a strategy that changes during a fit. It goes into checkpoints, so nothing that matters
 # may live elsewhere. Rows, where it has any, are those of the Gaussians.
@@ -70,6 +70,11 @@ class Refinement:
     white_background: bool
     generator: torch.Generator  # the only source of randomness
     views: Views  # each look costs a rendering
+
+    @property
+    def unit(self) -> float:
+        """What lengths that papers give in no unit of their own are counted in."""
+        return unit_of(self.extent)
 
 
 class Strategy(Protocol):

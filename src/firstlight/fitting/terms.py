@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from firstlight.losses import depth_l1, needle_penalty, opacity_penalty, photometric, scale_penalty
-from firstlight.scene import Cameras, Gaussians
+from firstlight.scene import Cameras, Gaussians, unit_of
 from firstlight.scene.neighbours import local_planes, nearest
 from firstlight.scene.rotation import quat_to_rotmat
 
@@ -46,6 +46,11 @@ class View:
     training: Cameras | None = None  # of all training photos, as they stand now
     other: Callable[[Cameras], Rendered] | None = None  # the twin's picture, where two sets are trained
     begun: Callable[[Cameras], Rendered] | None = None  # the start, opaque; where ``guided`` by it
+
+    @property
+    def unit(self) -> float:
+        """What lengths that papers give in no unit of their own are counted in."""
+        return unit_of(self.extent)
 
 
 class Term(Protocol):
@@ -82,13 +87,16 @@ class OpacityPenalty:
 
 @dataclass(frozen=True)
 class ScalePenalty:
-    """weight · mean standard deviation, scene units (3DGS-MCMC, Kheradmand et al. 2024)."""
+    """weight · mean standard deviation (3DGS-MCMC, Kheradmand et al. 2024).
+
+    In the paper it is in whatever unit structure from motion gave; here that is ``scene.unit_of`` the extent.
+    """
 
     weight: float = 0.01
     sees_depth: ClassVar[bool] = False
 
     def __call__(self, view: View) -> Tensor:
-        return self.weight * scale_penalty(view.gaussians.scales)
+        return self.weight / view.unit * scale_penalty(view.gaussians.scales)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Literal
 
 import torch
@@ -11,6 +13,20 @@ from torch import Tensor
 from firstlight.scene.similarity import Similarity
 
 CameraModel = Literal["pinhole", "fisheye", "orthographic", "equirectangular"]
+
+
+def unit_of(extent: float) -> float:
+    """The length that counts as 1 in a scene of ``extent``: a power of ten.
+
+    Some numbers of papers are lengths in whatever unit structure from motion gave. Its scenes are some 1 to 10
+    large, and those of photos without cameras here 1, or a little less once some are held out: between 0.1 and
+    10 the unit is 1. For others it is the power of ten nearest to 1 that brings them there, so that cameras may
+    be given in metres or in millimetres. 1 where the extent is 0 or not finite.
+    """
+    if not math.isfinite(extent) or extent <= 0:
+        return 1.0
+    exponent = Decimal(extent).adjusted()  # exactly: a logarithm may be rounded up to the next whole number
+    return float(10.0 ** (exponent if exponent >= 0 else exponent + 1))
 
 
 @dataclass(eq=False)
