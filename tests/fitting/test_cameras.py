@@ -12,13 +12,13 @@ from torch import Tensor
 from firstlight.capture import load_demo
 from firstlight.density import Fixed
 from firstlight.fitting import CameraRefinement, Fit, Recipe, align_cameras
-from firstlight.fitting.cameras import MovingCameras, move, moved_by
+from firstlight.fitting.cameras import MovingCameras, move, moved_by, size_of
 from firstlight.losses import psnr
 from firstlight.recipes import get_recipe
 from firstlight.render import render_camera
-from firstlight.scene import Cameras, Capture, Gaussians
+from firstlight.scene import Cameras, Capture, Gaussians, Points, Similarity
 from firstlight.starts import RandomBox
-from tests.scenes import random_gaussians, ring
+from tests.scenes import random_gaussians, random_rotation, ring
 
 REACH = torch.tensor(2.5, dtype=torch.float64)
 
@@ -177,3 +177,33 @@ def quality_of(scene: Gaussians, capture: Capture, cameras: Cameras, photo: int)
     with torch.no_grad():
         picture, _, _ = render_camera(scene, cameras.select([photo]))
     return psnr(picture, torch.from_numpy(capture.photos[photo].decode().rgb))
+
+
+def test_cameras_in_one_place_have_the_distance_of_what_they_see() -> None:
+    demo = small_demo()
+    assert demo.cameras is not None
+    assert size_of(demo) == demo.cameras.extent
+    turns = torch.eye(4).repeat(3, 1, 1)
+    turns[:, :3, :3] = torch.stack([random_rotation(seed).float() for seed in range(3)])
+    faces = replace(demo.cameras.select([0, 0, 0]), viewmats=turns @ demo.cameras.viewmats[0])
+    assert faces.extent < 1e-5
+    one = replace(demo.select([0, 1, 2]), cameras=faces, points=None)
+    assert size_of(one) == 3.0, "as far away as a random start"
+    ahead = faces.centers[0].double() + 7 * faces.viewmats[1, 2, :3].double()
+    points = Points(ahead[None], torch.zeros(1, 3, dtype=torch.uint8), torch.zeros(1).double())
+    assert 0 < size_of(replace(one, points=points)) <= 7.0001
+    grown = size_of(replace(one, points=points).transform(replace(Similarity.identity(), scale=100.0)))
+    assert grown == pytest.approx(100 * size_of(replace(one, points=points)))
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("name", ["vanilla", "gaussianforest"])
+def test_a_single_photo_can_be_fitted(name: str) -> None:
+    recipe = replace(get_recipe(name).limited(200), steps=120)
+    fit = Fit(small_demo(), recipe, [0], seed=0)
+    fit.begin()
+    before = fit.model.gaussians.means.detach().clone()
+    for _ in range(20):
+        fit.step()
+    after = fit.model.gaussians.means.detach()
+    assert after.isfinite().all() and not torch.equal(after, before), "a rate of nothing moves nothing"

@@ -65,7 +65,7 @@ class Refinement:
 
     step: int  # optimiser steps done
     steps: int  # in all
-    extent: float  # size of the scene: ``Cameras.extent`` of the training views
+    extent: float  # size of the scene, above 0: ``Cameras.extent`` of the training views where they are apart
     means_rate: float  # present learning rate of the means, scene units
     white_background: bool
     generator: torch.Generator  # the only source of randomness

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from firstlight.fitting._row_adam import RowAdam, load
-from firstlight.scene import Cameras
+from firstlight.scene import Cameras, Capture
 from firstlight.scene.rotation import quat_to_rotmat
+from firstlight.starts import viewing_distances
 
 
 @dataclass(frozen=True)
@@ -138,3 +139,16 @@ def reach_of(cameras: Cameras, means: Tensor) -> float:
     depths = means.double() @ cameras.viewmats[:, 2, :3].double().T + cameras.viewmats[:, 2, 3].double()
     ahead = depths[depths > 0]
     return float(ahead.median()) if len(ahead) else 1.0
+
+
+def size_of(capture: Capture) -> float:
+    """Size of the scene, for rates and thresholds: ``Cameras.extent``.
+
+    Where they are not ``apart``, that is nothing, or what rounding made of it. Then it is how far away things
+    are: the median depth of known points, dense ones first, or the distance of a random start.
+    """
+    assert capture.cameras is not None
+    cameras, known = capture.cameras, capture.cloud or capture.points
+    if cameras.apart:
+        return cameras.extent
+    return reach_of(cameras, known.xyz) if known else float(viewing_distances(cameras).median())

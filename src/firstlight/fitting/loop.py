@@ -14,7 +14,7 @@ from firstlight.density import Look, Refinement
 from firstlight.fitting._dilation import Lattice
 from firstlight.fitting._dropout import dropped, without
 from firstlight.fitting._exposure import Exposure
-from firstlight.fitting.cameras import MovingCameras, reach_of
+from firstlight.fitting.cameras import MovingCameras, reach_of, size_of
 from firstlight.fitting.memory import keep_freed
 from firstlight.fitting.model import Model, PlainModel, under
 from firstlight.fitting.pictures import Pictures, as_tensors
@@ -57,7 +57,7 @@ class Fit:
         self.train = train
         self.seen = capture.select(train)  # what it may look at
         self.pictures = Pictures(capture)
-        self.extent = capture.cameras.select(train).extent
+        self.extent = size_of(self.seen)
         self.background = None if capture.background is None else torch.tensor(capture.background)
         self.generator = torch.Generator().manual_seed(seed)
         self.exposure = Exposure(len(capture)) if recipe.exposure else None

@@ -36,7 +36,7 @@ class View:
     fraction: float  # of the steps done
     index: int  # of the photo in the capture
     camera: Cameras  # the one it was rendered from
-    extent: float  # size of the scene: ``Cameras.extent`` of the training views
+    extent: float  # size of the scene: of the training views, see ``size_of``
     generator: torch.Generator  # the only source of randomness
     look: Callable[[Cameras], Rendered]  # the same Gaussians from elsewhere
     memory: dict[str, Tensor]  # of the terms, by their names; forgotten when Gaussians come or go

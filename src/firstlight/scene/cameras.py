@@ -13,6 +13,7 @@ from torch import Tensor
 from firstlight.scene.similarity import Similarity
 
 CameraModel = Literal["pinhole", "fisheye", "orthographic", "equirectangular"]
+ROUNDING = 1e-6  # of how far cameras stand from the origin: of float32 poses, their places are no surer
 
 
 def unit_of(extent: float) -> float:
@@ -73,6 +74,11 @@ class Cameras:
         """1.1 × the largest distance of a camera from their mean, the scene size of 3DGS's rates."""
         centers = self.centers.double()
         return float(1.1 * (centers - centers.mean(0)).norm(dim=-1).max())
+
+    @property
+    def apart(self) -> bool:
+        """Whether they stand in different places: one camera does not, nor do the faces of one panorama."""
+        return self.extent > ROUNDING * float(self.centers.norm(dim=-1).max())
 
     @property
     def undistorted(self) -> bool:

@@ -16,4 +16,5 @@ from firstlight.starts.pixelwise import opacity_for as opacity_for
 from firstlight.starts.pixelwise import pixel_grids as pixel_grids
 from firstlight.starts.points_or_random import PointsOrRandom as PointsOrRandom
 from firstlight.starts.random_box import RandomBox as RandomBox
+from firstlight.starts.random_box import viewing_distances as viewing_distances
 from firstlight.starts.sfm_points import SfmPoints as SfmPoints

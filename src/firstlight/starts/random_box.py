@@ -64,24 +64,25 @@ def viewing_distances(cameras: Cameras) -> Tensor:
     """
     centers, axes = cameras.centers.double(), cameras.rotations.double()[:, 2]
     across = torch.eye(3, dtype=torch.float64) - axes[:, :, None] * axes[:, None, :]  # [C, 3, 3]
-    if torch.linalg.eigvalsh(across.mean(0))[0] > CONVERGING:
+    if cameras.apart and torch.linalg.eigvalsh(across.mean(0))[0] > CONVERGING:
         point = torch.linalg.solve(across.mean(0), (across @ centers[:, :, None]).mean(0)).squeeze(-1)
         ahead = ((point - centers) * axes).sum(-1) > 0
         if ahead.double().mean() > 0.5:
             distances: Tensor = (centers - point).norm(dim=-1)
             return distances
-    return torch.full((len(cameras),), 3 * _radius(centers), dtype=torch.float64)
+    return torch.full((len(cameras),), 3 * _radius(cameras), dtype=torch.float64)
 
 
-def _radius(centers: Tensor) -> float:
+def _radius(cameras: Cameras) -> float:
     """Of the cameras around their mean; 1 where they stand in one place and nothing gives a scale."""
-    return float((centers - centers.mean(0)).norm(dim=-1).max()) or 1.0
+    centers = cameras.centers.double()
+    return float((centers - centers.mean(0)).norm(dim=-1).max()) if cameras.apart else 1.0
 
 
 def _in_cube(cameras: Cameras, count: int, radius: float, generator: torch.Generator) -> Tensor:
     centers = cameras.centers.double()
     drawn = torch.rand(count, 3, dtype=torch.float64, generator=generator)
-    return centers.mean(0) + radius * _radius(centers) * (2 * drawn - 1)
+    return centers.mean(0) + radius * _radius(cameras) * (2 * drawn - 1)
 
 
 def along_pixels(cameras: Cameras, count: int, generator: torch.Generator) -> Tensor:
