@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from firstlight.density import Complexity, Consistent, Look, Taming, Turbo, Vanilla
+from firstlight.density.consistent import _largest
 from firstlight.density.strategy import occasions
+from firstlight.density.taming import _score
 from firstlight.render import render_camera
 from firstlight.sampling import draw_distinct
 from firstlight.scene import Cameras, Gaussians
@@ -119,6 +121,21 @@ def test_taming_prefers_what_does_more_for_the_picture() -> None:
     assert score[40:].mean() > score[:40].mean() > 0
 
 
+def test_taming_does_not_look_at_what_a_mask_ignores() -> None:
+    trainable = FakeTrainable(scene(80))
+    look = Rendered(trainable, scene(60, seed=1), ring(3)).look(0)
+    mask = torch.full(look.photo.shape[:2], 255, dtype=torch.uint8)
+    mask[:, 30:] = 0
+    noise = torch.randint(256, look.photo.shape, generator=torch.Generator().manual_seed(0))
+    other = torch.where(mask[..., None] > 0, look.photo, noise.byte())
+    other[:, 30] = look.photo[:, 30]  # the gradient of what is kept reaches one pixel farther
+    one, two = (
+        _score(trainable.gaussians.detach(), torch.ones(80), look._replace(photo=photo, mask=mask))
+        for photo in (look.photo, other)
+    )
+    assert one.max() > 0 and torch.equal(one, two)
+
+
 def test_turbo_keeps_its_budget_and_waits_while_the_fit_improves() -> None:
     strategy = Turbo(max_gaussians=100, views=2)
     counts = run(strategy, 30)
@@ -153,6 +170,18 @@ def test_complexity_lowers_thresholds_where_pictures_are_wrong() -> None:
     assert grows[right].mean() < grows[~right].mean() and goes[right].mean() < goes[~right].mean()
     assert grows.min() >= 1e-4 and grows.max() <= 4e-4
     assert (Vanilla().thresholds(target, context(1))[0] == 2e-4).all()
+
+
+def test_the_worst_pixels_are_of_those_that_count() -> None:
+    trainable = FakeTrainable(scene(80))
+    look = Rendered(trainable, scene(60, seed=1), ring(3)).look(0)
+    look = look._replace(rendered=torch.rand(look.rendered.shape, generator=torch.Generator().manual_seed(0)))
+    assert _largest(look, 0.2).mean() == pytest.approx(0.2, abs=0.001)
+    mask = torch.zeros(look.photo.shape[:2], dtype=torch.uint8)
+    mask[:, :5] = 255
+    worst = _largest(look._replace(mask=mask), 0.2)
+    assert worst[:, :5].mean() == pytest.approx(0.2, abs=0.005) and not worst[:, 5:].any()
+    assert not _largest(look._replace(mask=torch.zeros_like(mask)), 0.2).any()
 
 
 def test_consistent_drops_what_is_hidden_and_keeps_its_budget() -> None:

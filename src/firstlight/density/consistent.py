@@ -10,7 +10,7 @@ from torch import Tensor
 
 from firstlight.density._screen import mean_gradient, nothing_seen, watch
 from firstlight.density._splitting import grow
-from firstlight.density.strategy import Refinement, State, Trainable, due, scaled
+from firstlight.density.strategy import Look, Refinement, State, Trainable, due, scaled
 from firstlight.render import splat_scores
 from firstlight.scene import Gaussians
 
@@ -76,10 +76,18 @@ class Consistent:
         wrong, views, share = torch.zeros(count), torch.zeros(count), torch.zeros(count)
         places = torch.randperm(len(context.views), generator=context.generator)[: self.views].tolist()
         for look in map(context.views.look, places):
-            error = look.error
-            bad = (error >= error.flatten().kthvalue(round((1 - self.wrong) * error.numel())).values).float()
-            scores = splat_scores(look.meta, bad[None])
+            scores = splat_scores(look.meta, _largest(look, self.wrong)[None])
             wrong += scores.pixel_error[0]
             views += scores.hits[0] > 0
             share = torch.maximum(share, scores.max_weight[0])
         return wrong / views.clamp(min=1), share, views > 0
+
+
+def _largest(look: Look, share: float) -> Tensor:
+    """1 [H, W] where the error is among the largest ``share`` of the pixels that count, 0 elsewhere."""
+    error = look.error
+    counted = error.flatten() if look.mask is None else error[look.mask > 127]
+    if len(counted) == 0:
+        return torch.zeros_like(error)
+    least = counted.kthvalue(max(1, round((1 - share) * len(counted)))).values
+    return look.kept((error >= least).float())

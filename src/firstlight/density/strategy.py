@@ -43,8 +43,11 @@ class Look(NamedTuple):
     @property
     def error(self) -> Tensor:
         """Mean absolute difference of the channels [H, W]; 0 where the mask says to ignore."""
-        difference = (self.rendered - self.photo / 255).abs().mean(-1)
-        return difference if self.mask is None else difference * (self.mask > 127)
+        return self.kept((self.rendered - self.photo / 255).abs().mean(-1))
+
+    def kept(self, values: Tensor) -> Tensor:
+        """``values`` [H, W], 0 where the mask says to ignore."""
+        return values if self.mask is None else values * (self.mask > 127)
 
 
 class Views(Protocol):

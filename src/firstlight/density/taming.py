@@ -161,7 +161,8 @@ class Taming:
 
 def _score(gaussians: Gaussians, gradient: Tensor, look: Look) -> Tensor:
     """What one view says about each Gaussian [N]; 0 for those that it does not see."""
-    scores = splat_scores(look.meta, (ERRORS * _unit(look.error) + EDGES * _unit(_edges(look.photo)))[None])
+    edges = look.kept(_edges(look.photo))
+    scores = splat_scores(look.meta, (ERRORS * _unit(look.error) + EDGES * _unit(edges))[None])
     radius = look.meta["radii"][0].amax(-1).float()
     hits = scores.hits[0].float()
     parts = (
