@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -186,6 +187,22 @@ def test_random_ones_take_the_mean_colour_of_the_photos_that_see_them() -> None:
     grey = views(unseen, cameras) == 0
     assert grey.any()
     torch.testing.assert_close(unseen.rgb[grey], torch.full((int(grey.sum()), 3), 0.5))
+
+
+def test_what_masks_ignore_colours_nothing() -> None:
+    cameras = ring(12)
+    on = capture(cameras)
+
+    def half(photo: Photo) -> Picture:
+        """Blue and ignored on the left."""
+        rgb, mask = photo.decode().rgb.copy(), np.full((photo.height, photo.width), 255, np.uint8)
+        rgb[:, : photo.width // 2], mask[:, : photo.width // 2] = (0, 0, 255), 0
+        return Picture(rgb, mask)
+
+    masked = replace(on, photos=[replace(photo, decode=partial(half, photo)) for photo in on.photos])
+    rgb = begin(RandomBox(500, radius=0.1), masked).rgb
+    orange = torch.tensor([255.0, 128, 0]) / 255
+    torch.testing.assert_close(rgb, orange.expand(500, 3), rtol=1e-5, atol=1e-5)
 
 
 def test_the_cube_of_the_paper() -> None:

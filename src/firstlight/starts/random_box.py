@@ -116,13 +116,17 @@ def _views(xyz: Tensor, cameras: Cameras) -> Tensor:
 
 
 def _colours(xyz: Tensor, capture: Capture, cameras: Cameras) -> Tensor:
-    """Mean colour [P, 3] of the pixels that points fall on; grey where none does."""
+    """Mean colour [P, 3] of the pixels that points fall on and that masks keep; grey where there is none."""
     total, seen = torch.zeros(len(xyz), 3), torch.zeros(len(xyz))
     step = -(-len(cameras) // COLOURED_BY)
     for index in range(0, len(cameras), step):
         place, inside = pixels_of(xyz, cameras, index)
         picture = capture.photos[index].decode()
-        column, row = place[inside].long().unbind(-1)
-        total[inside] += torch.from_numpy(picture.rgb[row.numpy(), column.numpy()].astype(np.float32)) / 255
-        seen[inside] += 1
+        rows = inside.nonzero().squeeze(-1)
+        column, row = place[rows].long().numpy().T
+        if picture.mask is not None:
+            kept = picture.mask[row, column] > 127
+            rows, column, row = rows[torch.from_numpy(kept)], column[kept], row[kept]
+        total[rows] += torch.from_numpy(picture.rgb[row, column].astype(np.float32)) / 255
+        seen[rows] += 1
     return torch.where(seen[:, None] > 0, total / seen.clamp(min=1)[:, None], 0.5)
