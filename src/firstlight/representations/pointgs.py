@@ -79,7 +79,7 @@ class Sighting(NamedTuple):
 
     picture: Tensor  # [1, 3, H, W] float32, around 0
     place: Tensor  # [1, 1, N, 2] for ``grid_sample``
-    seen: Tensor  # [N] bool
+    seen: Tensor  # [N] bool, by a pixel that no mask ignores
     slant: Tensor  # [N] cosine between the ray and the normal of the points around
 
 
@@ -102,18 +102,24 @@ def sightings(means: Tensor, capture: Capture, most: int) -> list[Sighting]:
         place = 2 * pixel / torch.tensor([photo.width, photo.height]) - 1
         seen = (local[:, 2] > 0) & (place.abs() < 1).all(1)
         if photo.depth is not None:
-            depth = torch.from_numpy(photo.depth())[None, None]
-            there = grid_sample(depth, place.float()[None, None], mode="nearest", align_corners=False)[
-                0, 0, 0
-            ]
+            there = _nearest(torch.from_numpy(photo.depth())[None, None], place)
             seen &= (there <= 0) | (local[:, 2] < HIDDEN_BEHIND * there)
         ray = normalize(means.double() - cameras.centers[index].double(), dim=-1)
-        small = photo.resized(SIZE).decode().rgb
-        picture = torch.from_numpy(small).permute(2, 0, 1)[None].float() / 127.5 - 1
+        small = photo.resized(SIZE).decode()
+        if small.mask is not None:
+            kept = torch.from_numpy(small.mask)[None, None].float()
+            seen &= _nearest(kept, place) > 127
+        picture = torch.from_numpy(small.rgb).permute(2, 0, 1)[None].float() / 127.5 - 1
         found.append(
             Sighting(picture, place.float()[None, None], seen, (ray * planes.normals).sum(-1).abs().float())
         )
     return found
+
+
+def _nearest(picture: Tensor, place: Tensor) -> Tensor:
+    """The pixels [N] of ``picture`` [1, 1, H, W] float32 at ``place`` [N, 2], from −1 to 1."""
+    found = grid_sample(picture, place.float()[None, None], mode="nearest", align_corners=False)
+    return found[0, 0, 0]
 
 
 class Decoder(nn.Module):
