@@ -24,7 +24,7 @@ from firstlight.representations.coherentgs import (
     roughness,
     sheets_of,
 )
-from firstlight.representations.pointgs import Attention, PointGs, PointGsModel, coded
+from firstlight.representations.pointgs import Attention, PointGs, PointGsModel, coded, sightings
 from firstlight.scene import Cameras, Capture, Gaussians, Photo, Picture
 from firstlight.scene.neighbours import nearest
 from firstlight.starts import PixelStart, pixel_grids
@@ -103,6 +103,31 @@ def test_attention_does_not_depend_on_the_order_of_neighbours_but_on_where_they_
     found = attention(features, around, offsets)
     torch.testing.assert_close(attention(features, around[:, turned], offsets[:, turned]), found)
     assert not torch.allclose(attention(features, around, offsets[:, turned]), found)
+
+
+def test_a_photo_shows_no_point_behind_what_its_mask_ignores(demo: Capture) -> None:
+    means = PixelStart(most=500)(demo, torch.Generator()).means
+    picture = demo.photos[0].decode()
+    mask = np.full(picture.rgb.shape[:2], 255, np.uint8)
+    mask[:, :32] = 0
+    masked = replace(demo.photos[0], decode=lambda: Picture(picture.rgb, mask))
+    plain = sightings(means, demo, 3)
+    found = sightings(means, replace(demo, photos=[masked, *demo.photos[1:]]), 3)
+    left = plain[0].place[0, 0, :, 0] < 0
+    assert (plain[0].seen & left).any() and (plain[0].seen & ~left).any()
+    assert torch.equal(found[0].seen, plain[0].seen & ~left)
+    assert torch.equal(found[1].seen, plain[1].seen)
+
+
+def test_smoothness_follows_the_fit_when_its_steps_change(demo: Capture) -> None:
+    fit = begun("coherentgs", demo, most=400)
+    for _ in range(4):
+        fit.step()
+    model = fit.model
+    assert isinstance(model, CoherentModel) and model.done / model.steps == 4 / 40
+    fit.follow(replace(fit.recipe, steps=10))
+    fit.step()
+    assert model.done / model.steps == 5 / 10
 
 
 def test_points_stay_near_their_start(demo: Capture) -> None:

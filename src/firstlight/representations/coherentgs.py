@@ -278,12 +278,12 @@ class CoherentModel(DecodedModel):
         super().step(visible, rates)
 
     def update(self, visible: Tensor, rates: dict[str, float]) -> None:
-        self.done += 1
         self.rows.step(visible, rates)
         self.optimizer.step(rates["network"])
 
     def refine(self, now: Refinement) -> str | None:
         settings = self.settings
+        self.done, self.steps = now.step, now.steps  # a fit may find on its way that it has fewer or more
         every = max(1, round(settings.resize * now.steps))
         if now.step % every or now.step > settings.resize_until * now.steps:
             return None
