@@ -42,7 +42,7 @@ def view_of(gaussians: Gaussians, photo: Tensor, mask: Tensor | None, seed: int 
         CAMERA,
         1.0,
         torch.Generator().manual_seed(seed),
-        lambda camera: seen(gaussians, camera),
+        lambda camera, exposed=True: seen(gaussians, camera),
         memory={},
         depth=rendered.depth,
     )

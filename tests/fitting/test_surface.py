@@ -8,7 +8,7 @@ import torch
 
 from firstlight.fitting import SurfaceAlignment
 from firstlight.fitting.terms import View
-from firstlight.scene import Gaussians
+from firstlight.scene import Cameras, Gaussians
 from firstlight.scene.rotation import quat_to_rotmat
 from tests.scenes import ring
 
@@ -18,7 +18,7 @@ def view(gaussians: Gaussians, fraction: float, memory: dict[str, Any]) -> View:
     photo = torch.zeros(2, 2, 3, dtype=torch.uint8)
     camera, generator = ring(1), torch.Generator()
 
-    def look(_: object) -> Any:
+    def look(camera: Cameras, exposed: bool = True) -> Any:
         raise AssertionError("not asked for")
 
     return View(

@@ -23,6 +23,7 @@ from firstlight.fitting import (
     Term,
     VirtualCameras,
 )
+from firstlight.fitting.loop import OPAQUE
 from firstlight.fitting.terms import Rendered
 from firstlight.fitting.virtual_cameras import mixed, slerp
 from firstlight.pipeline import prepare
@@ -154,6 +155,21 @@ def test_virtual_views_leave_moving_cameras_to_their_photos(demo: Capture, term:
     term(view).backward()  # type: ignore[no-untyped-call]
     assert view.camera.viewmats.grad is None
     assert math.isfinite(fit.step().loss)
+
+
+def test_no_exposure_stands_between_a_scene_and_its_start(demo: Capture) -> None:
+    fit = pair_of(demo, StartGuidance())
+    fit.begin()
+    assert fit.exposure is not None
+    with torch.no_grad():
+        fit.model.gaussians.logit_opacities.fill_(OPAQUE)
+        fit.exposure.matrices.mul_(1.5)
+    view, _ = fit._view(0, 0.0)
+    camera = fit.camera(0)
+    assert not torch.equal(view.look(camera).rgb, view.look(camera, exposed=False).rgb)
+    assert StartGuidance()(view) == 0
+    fit.model.gaussians.sh.data.add_(0.1)
+    assert StartGuidance()(fit._view(0, 0.0)[0]) > 0
 
 
 def test_guided_fits_keep_their_start(demo: Capture) -> None:

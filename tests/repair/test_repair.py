@@ -13,8 +13,10 @@ from firstlight import pipeline
 from firstlight.capture import load_demo
 from firstlight.errors import InputError
 from firstlight.fitting import RepairedViews
+from firstlight.fitting.terms import Rendered
 from firstlight.pretrained import Pretrained
 from firstlight.repair import REPAIRERS, get_repairer
+from firstlight.scene import Cameras
 from tests.fitting.sheets import CAMERA, seen, sheet, view_of
 from tests.repair.tiny import saved, stripes
 from tests.scenes import ring
@@ -60,7 +62,13 @@ def test_a_fit_learns_from_repaired_views_and_keeps_them(model: Path) -> None:
     term = RepairedViews(str(model), weight=1.0, views=2, strength=0.1)
     scene = sheet()
     scene.sh.requires_grad_()
-    view = replace(view_of(scene, photo, None), training=ring(4, 3.0), fraction=0.5)
+    exposures = []
+
+    def look(camera: Cameras, exposed: bool = True) -> Rendered:
+        exposures.append(exposed)
+        return seen(scene, camera)
+
+    view = replace(view_of(scene, photo, None), training=ring(4, 3.0), fraction=0.5, look=look)
     loss = term(view)
     loss.backward()  # type: ignore[no-untyped-call]
     assert float(loss.detach()) > 0 and scene.sh.grad is not None and scene.sh.grad.norm() > 0
@@ -73,6 +81,7 @@ def test_a_fit_learns_from_repaired_views_and_keeps_them(model: Path) -> None:
     term(replace(view, fraction=0.75))
     assert view.lasting["repaired.pictures"] is not pictures
     assert term(replace(view, fraction=0.3)) == 0
+    assert exposures and not any(exposures), "what the next photo's exposure would be compared with"
 
 
 def test_a_run_is_asked_for_it(model: Path, tmp_path: Path) -> None:

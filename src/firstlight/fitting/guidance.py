@@ -20,7 +20,7 @@ class StartGuidance:
     The point-render guidance of LM-Gaussian (Yu et al. 2024): points of the dense start, opaque and as wide
     as the gaps between them, are drawn from elsewhere, and the scene must look alike where they cover it.
     Ends at ``until`` of the steps: points are coarser than what photos show in the end. Only for starts
-    whose Gaussians lie on surfaces; each step draws two more pictures.
+    whose Gaussians lie on surfaces; each step draws two more pictures. No photo's exposure is in either.
     """
 
     weight: float = 0.6
@@ -37,4 +37,4 @@ class StartGuidance:
         covered = points.alpha > SOLID
         if not covered.any():
             return view.alpha.new_zeros(())
-        return self.weight * (view.look(camera).rgb - points.rgb)[covered].abs().mean()
+        return self.weight * (view.look(camera, exposed=False).rgb - points.rgb)[covered].abs().mean()

@@ -136,10 +136,12 @@ class Fit:
             blur=blur,
         )
 
-    def look(self, index: int, camera: Cameras) -> Rendered:
-        """The present Gaussians from any camera, exposed as photo ``index`` is."""
+    def look(self, index: int, camera: Cameras, exposed: bool = True) -> Rendered:
+        """The present Gaussians from any camera, ``exposed`` as photo ``index`` is or as they are."""
         colors, alpha, _ = self.render(camera, self.model.gaussians, depth=True)
-        rgb = colors[..., :3] if self.exposure is None else self.exposure.apply(colors[..., :3], index)
+        rgb = colors[..., :3]
+        if exposed and self.exposure is not None:
+            rgb = self.exposure.apply(rgb, index)
         return Rendered(rgb, alpha, colors[..., 3])
 
     def look_back(self, gaussians: Gaussians, camera: Cameras) -> Rendered:

@@ -23,7 +23,8 @@ class RepairedViews:
     repaired by ``model`` (a name in ``firstlight.repair.REPAIRERS``, or a folder that diffusers saved). Each
     step then compares with one of them. trust is min(1, 16 · distance to the nearest photo / largest distance
     of two photos), as in the paper: where a photo stands, there is nothing to repair. Unlike the paper's, the
-    model is taken as it is: no LoRA is trained on the scene's own renders, and no ControlNet holds it.
+    model is taken as it is: no LoRA is trained on the scene's own renders, and no ControlNet holds it. What is
+    compared has no photo's exposure: the next step's would be another.
     """
 
     model: str = "stable-diffusion-1.5"
@@ -55,7 +56,7 @@ class RepairedViews:
             torch.tensor([picture.shape[1]]),
             torch.tensor([picture.shape[0]]),
         )
-        off = (view.look(camera).rgb - picture.float() / 255).abs().mean()
+        off = (view.look(camera, exposed=False).rgb - picture.float() / 255).abs().mean()
         return self.weight * kept["repaired.trust"][place] * off
 
     @torch.no_grad()
@@ -66,7 +67,7 @@ class RepairedViews:
         pictures, viewmats, trust = [], [], []
         for _ in range(self.views):
             camera = self.cameras.draw(view.camera, training, view.generator)
-            rendered = (view.look(camera).rgb.clamp(0, 1) * 255).round().byte()
+            rendered = (view.look(camera, exposed=False).rgb.clamp(0, 1) * 255).round().byte()
             seed = int(torch.randint(2**31, (1,), generator=view.generator))
             pictures.append(repair(rendered, self.strength, seed))
             viewmats.append(camera.viewmats[0])

@@ -24,6 +24,13 @@ class Rendered(NamedTuple):
     depth: Tensor  # [H, W] expected z-depth, scene units
 
 
+class Looking(Protocol):
+    """The Gaussians from any camera."""
+
+    def __call__(self, camera: Cameras, exposed: bool = True) -> Rendered:
+        """As the camera of this step's photo exposes them; without ``exposed``, as they are."""
+
+
 @dataclass(frozen=True, eq=False)
 class View:
     """What a loss may look at: one rendered photo, and the photo."""
@@ -38,7 +45,7 @@ class View:
     camera: Cameras  # the one it was rendered from
     extent: float  # size of the scene: of the training views, see ``size_of``
     generator: torch.Generator  # the only source of randomness
-    look: Callable[[Cameras], Rendered]  # the same Gaussians from elsewhere
+    look: Looking  # the same Gaussians from elsewhere
     memory: dict[str, Tensor]  # of the terms, by their names; forgotten when Gaussians come or go
     depth: Tensor | None = None  # [H, W] expected z-depth; only where a term of the recipe ``sees_depth``
     measured_depth: Tensor | None = None  # [H, W] of the photo, 0 where unknown; likewise
