@@ -83,10 +83,11 @@ def test_features_that_cannot_be_had_are_refused(tmp_path: Path, monkeypatch: py
 def test_bounds_are_the_quantiles_of_differences_of_this_step_and_those_before() -> None:
     ramp = torch.linspace(0, 1, 2500).reshape(50, 50)
     lasting: dict[str, Tensor] = {}
-    lower, upper = _bounds(ramp, lasting)
+    everywhere = torch.ones(50, 50)
+    lower, upper = _bounds(ramp, everywhere, lasting)
     assert lower.mean() == pytest.approx(0.6, abs=0.02) and upper.mean() == pytest.approx(0.8, abs=0.02)
     assert (upper >= lower).all()
-    lower, _ = _bounds(ramp / 2, lasting)
+    lower, _ = _bounds(ramp / 2, everywhere, lasting)
     assert 0.6 < lower.mean() < 1, "larger differences were seen before"
 
 
@@ -98,7 +99,9 @@ def test_a_network_that_was_sure_can_change_its_mind() -> None:
     seen = term.inputs(get_descriptor("histograms"), photo)
     lasting: dict[str, Tensor] = {}
     for rendered in (photo, plain):
-        view = SimpleNamespace(photo=photo, rendered=rendered.float() / 255, fraction=0.5, lasting=lasting)
+        view = SimpleNamespace(
+            photo=photo, rendered=rendered.float() / 255, mask=None, fraction=0.5, lasting=lasting
+        )
         for _ in range(200):
             network = MaskNetwork.of(lasting, seen, torch.Generator().manual_seed(0))
             term._teach(network, get_descriptor("histograms"), seen, cast(View, view))
@@ -107,6 +110,29 @@ def test_a_network_that_was_sure_can_change_its_mind() -> None:
         columns = static.shape[1] // 4
         assert static[:, columns + 2 :].mean() > 0.9
         assert (static[:, :columns].mean() > 0.9) == (rendered is photo)
+
+
+@pytest.mark.parametrize("fraction", [0.5, 0.9])
+def test_what_a_mask_ignores_teaches_nothing(fraction: float) -> None:
+    term, photo = WithoutTransients(features="histograms"), (255 * pattern(0)).byte()
+    describe = get_descriptor("histograms")
+    seen, mask = term.inputs(describe, photo), torch.full((48, 64), 255, dtype=torch.uint8)
+    mask[:, :50] = 0
+    taught: list[dict[str, Tensor]] = []
+    for elsewhere in (pattern(1), pattern(2)):
+        rendered = torch.where(mask[..., None] > 0, (pattern(0) + 0.3 * pattern(3)).clamp(0, 1), elsewhere)
+        lasting: dict[str, Tensor] = {}
+        view = SimpleNamespace(photo=photo, rendered=rendered, mask=mask, fraction=fraction, lasting=lasting)
+        network = MaskNetwork.of(lasting, seen, torch.Generator().manual_seed(0))
+        term._teach(network, describe, seen, cast(View, view))
+        network.keep(lasting)
+        taught.append(lasting)
+    assert all(torch.equal(taught[0][name], taught[1][name]) for name in taught[0])
+    assert taught[0]["transients.counts"].sum() == (14 * 48 if fraction > term.fine else 4 * 12)
+    view = SimpleNamespace(photo=photo, rendered=rendered, mask=0 * mask, fraction=fraction, lasting={})
+    term._teach(network, describe, seen, cast(View, view))
+    network.keep(view.lasting)
+    assert "transients.counts" not in view.lasting, "nothing to learn from"
 
 
 def test_the_network_goes_on_from_what_was_kept() -> None:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
+from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate, max_pool2d
 
 from firstlight.fitting._descriptors import Descriptor, get_descriptor, weights_for
 from firstlight.fitting._network_adam import NetworkAdam
@@ -92,22 +92,30 @@ class WithoutTransients:
         return (255 * kept).byte()
 
     def _teach(self, network: MaskNetwork, describe: Descriptor, seen: Tensor, view: View) -> None:
-        """One step of the network."""
+        """One step of the network. What the user's mask ignores teaches it nothing."""
         photo, rendered = view.photo.float() / 255, view.rendered.detach()
+        kept = torch.ones(photo.shape[:2])
+        if view.mask is not None:
+            kept = (view.mask > 127).float()
+            if not kept.any():
+                return
+            # Features of a cell see the pixels around it: there must be no difference either.
+            rendered = torch.where(kept[..., None] > 0, rendered, photo)
         cells = self.fine_cells if view.fraction >= self.fine else self.coarse_cells
         grid = _grid(photo.shape[:2], cells)
         alike = describe.alike(describe(photo, *grid), describe(rendered, *grid))
-        target = (2 * alike - 1).clamp(0, 1)
+        target, counts = (2 * alike - 1).clamp(0, 1), adaptive_avg_pool2d(kept[None, None], grid)[0, 0]
         residual = (photo - rendered).abs().mean(-1)
         if view.fraction < self.fine:
-            residual = avg_pool2d(residual[None, None], 4, ceil_mode=True)[0, 0]
-        lower, upper = _bounds(residual, view.lasting)
+            residual, kept = avg_pool2d(torch.stack([residual, kept]), 4, ceil_mode=True)
+            residual = residual / kept.clamp(min=1e-6)
+        lower, upper = _bounds(residual, kept, view.lasting)
         with torch.enable_grad():
             logits = network.logits(seen)
             static = logits.sigmoid()
-            said = (_resized(static, grid) - target).abs().mean()
+            said = _mean((_resized(static, grid) - target).abs(), counts)
             wide = _resized(static, residual.shape)
-            outside = ((wide - upper).clamp(min=0) + (lower - wide).clamp(min=0)).mean()
+            outside = _mean((wide - upper).clamp(min=0) + (lower - wide).clamp(min=0), kept)
             # A hinge: the paper's 1 - static would drive all of it to 1.
             early = math.exp(-15 * (view.fraction - self.start / 2))
             nothing_yet = 2 * (0.5 - static).clamp(min=0).mean() * early
@@ -171,18 +179,23 @@ def _resized(values: Tensor, size: tuple[int, ...] | torch.Size) -> Tensor:
     return interpolate(values[None, None], size=tuple(size), mode="bilinear", align_corners=False)[0, 0]
 
 
-def _bounds(residual: Tensor, lasting: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+def _mean(values: Tensor, weights: Tensor) -> Tensor:
+    """The mean of ``values`` that count as much as ``weights`` of the same shape, not all of which are 0."""
+    return (values * weights).sum() / weights.sum()
+
+
+def _bounds(residual: Tensor, kept: Tensor, lasting: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Where a pixel [h, w] must, and where it may, be static (1): its difference is below 60, 80 % of all.
 
-    A pixel also is where most of its neighbours are.
+    A pixel also is where most of its neighbours are. Only those count of which something is ``kept`` [h, w].
     """
-    counts = torch.histc(residual, BINS, 0, 1)
+    counts = torch.histc(residual[kept > 0], BINS, 0, 1)
     counts = counts + OLD * lasting.get(KEY + "counts", torch.zeros(BINS))
     lasting[KEY + "counts"] = counts
     share = counts.cumsum(0) / counts.sum()
     found = []
     for quantile in (0.6, 0.8):
         below = (residual <= (int((share < quantile).sum()) + 1) / BINS).float()
-        most = avg_pool2d(below[None, None], 3, 1, 1, count_include_pad=False)[0, 0] > 0.5
-        found.append(torch.maximum(below, most.float()))
+        around = avg_pool2d(torch.stack([below * kept, kept]), 3, 1, 1, count_include_pad=False)
+        found.append(torch.maximum(below, (around[0] > 0.5 * around[1]).float()))
     return found[0], found[1]
