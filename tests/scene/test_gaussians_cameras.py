@@ -198,8 +198,10 @@ def test_cameras_are_selected_with_their_lenses() -> None:
 
 @pytest.mark.parametrize(
     ("extent", "unit"),
-    [(1.0, 1), (9.999, 1), (4.4, 1), (0.84, 1), (0.1, 1), (10.0, 10), (4400.0, 1000), (0.0044, 0.01)]
-    + [(math.nextafter(1000.0, 0), 100), (0.0, 1), (math.inf, 1), (math.nan, 1)],
+    [
+        *((1.0, 1), (9.999, 1), (4.4, 1), (0.84, 1), (0.1, 1), (10.0, 10), (4400.0, 1000), (0.0044, 0.01)),
+        *((math.nextafter(1000.0, 0), 100), (0.0, 1), (math.inf, 1), (math.nan, 1)),
+    ],
 )
 def test_unit_is_a_power_of_ten_that_leaves_usual_scenes_alone(extent: float, unit: float) -> None:
     assert unit_of(extent) == unit

@@ -22,9 +22,9 @@ class RepairedViews:
     From ``start`` of the steps on, every ``every``, ``views`` virtual cameras are drawn, and what they see is
     repaired by ``model`` (a name in ``firstlight.repair.REPAIRERS``, or a folder that diffusers saved). Each
     step then compares with one of them. trust is min(1, 16 · distance to the nearest photo / largest distance
-    of two photos), as in the paper: where a photo stands, there is nothing to repair. Unlike the paper's, the
-    model is taken as it is: no LoRA is trained on the scene's own renders, and no ControlNet holds it. What is
-    compared has no photo's exposure: the next step's would be another.
+    of two photos), as in the paper: where a photo stands, there is nothing to repair. What is compared has no
+    photo's exposure, as the next step's would be another. Unlike the paper's, the model is taken as it is: no
+    LoRA is trained on the scene's own renders, and no ControlNet holds it.
     """
 
     model: str = "stable-diffusion-1.5"

@@ -19,10 +19,10 @@ ROUNDING = 1e-6  # of how far cameras stand from the origin: of float32 poses, t
 def unit_of(extent: float) -> float:
     """The length that counts as 1 in a scene of ``extent``: a power of ten.
 
-    Some numbers of papers are lengths in whatever unit structure from motion gave. Its scenes are some 1 to 10
-    large, and those of photos without cameras here 1, or a little less once some are held out: between 0.1 and
-    10 the unit is 1. For others it is the power of ten nearest to 1 that brings them there, so that cameras may
-    be given in metres or in millimetres. 1 where the extent is 0 or not finite.
+    Some numbers of papers are lengths in whatever unit structure from motion gave. Its scenes are some 1 to
+    10 large, and those of photos without cameras here 1, or a little less once some are held out: between
+    0.1 and 10 the unit is 1. For others it is the power of ten nearest to 1 that brings them there, so that
+    cameras may be given in metres or in millimetres. 1 where the extent is 0 or not finite.
     """
     if not math.isfinite(extent) or extent <= 0:
         return 1.0
