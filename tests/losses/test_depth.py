@@ -51,6 +51,19 @@ def test_correlation_knows_neither_scale_nor_offset() -> None:
     assert 0.5 < float(depth_correlation(depth, other)) < 1.5
 
 
+def test_what_is_all_but_flat_has_no_steep_gradient() -> None:
+    noise = torch.randn(9, 11, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    known = 2 + noise.flip(0)
+    steep = []
+    for size in (1e-2, 1e-4, 1e-6, 1e-9):
+        depth = (2 + size * noise).requires_grad_()
+        (slope,) = torch.autograd.grad(depth_correlation(depth, known), depth)
+        steep.append(float(slope.norm()))
+    assert max(steep) < 1e6
+    assert float(depth_correlation(2 + 1e-9 * known, known)) == pytest.approx(1, abs=0.01)
+    assert float(depth_correlation(2 + 1e-3 * known, known)) == pytest.approx(0, abs=1e-6)
+
+
 def test_correlation_of_too_little_costs_nothing() -> None:
     depth = 1 + torch.rand(9, 11, generator=torch.Generator().manual_seed(0))
     few = torch.zeros(9, 11)
