@@ -20,8 +20,8 @@ class Decaying:
 
     Visibility-aware opacity decay after Binocular-guided Gaussian splatting (Han et al. 2024), whose decay is
     of all: what photos need is pulled up again in the same steps, what hides or floats in front of no
-    surface sinks. What a photo does not see stays, for no gradient could lift it. Up to ``stop`` of the
-    papers' 30,000 steps.
+    surface sinks. What a photo does not see stays, for no gradient could lift it. Up to ``stop``, a share of
+    the fit's steps.
     """
 
     inner: Strategy

@@ -16,7 +16,8 @@ from firstlight.scene import Gaussians
 class Fading:
     """No growth. In the first half each logit of opacity sinks a little, and what is too faint is removed.
 
-    The paper adds ln 0.99 to the logits every ten steps, whatever the length of the fit.
+    The paper adds ln 0.99 to the logits every ten steps, whatever the length of the fit. It removes the faint
+    after each step, here they go when the logits sink.
     """
 
     min_opacity: float = 0.005

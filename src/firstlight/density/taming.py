@@ -36,7 +36,8 @@ class Taming:
 
     Steps are written for a fit of 30,000 and scale with its length; one of less than some 100 steps has no
     growth at all. Left out: opacities above 1 after the
-    growth, and rarer steps of higher harmonics.
+    growth, rarer steps of higher harmonics, and an allowance of their own for clones and for splits, in
+    proportion to how many want each.
     """
 
     max_gaussians: int = 100_000

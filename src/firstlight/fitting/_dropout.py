@@ -16,7 +16,8 @@ def dropped(gaussians: Gaussians, rate: float, generator: torch.Generator) -> Ga
     """``gaussians`` with a share ``rate`` of them made invisible and the others that much more opaque.
 
     After DropGaussian (Park et al. 2025), which few views profit from: what hides behind others gets
-    gradients too. Gradients flow to those that are left.
+    gradients too. No gradient reaches the opacity of those left out, nor of those above 1 − ``rate``, which
+    are raised to all but 1.
     """
     keep = torch.rand(len(gaussians), generator=generator) >= rate
     raised = torch.logit((gaussians.opacities / (1 - rate)).clamp(max=1 - 1e-6))

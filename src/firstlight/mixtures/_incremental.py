@@ -37,7 +37,7 @@ class IncrementalGMM:
         self.precisions: Array = np.empty((0, 0, 0))  # [K, D, D]
         self.log_dets: Array = np.empty(0)  # [K] of covariances
         self.masses: Array = np.empty(0)  # [K] points' shares, summed
-        self.ages: Array = np.empty(0)  # [K] points since it was founded
+        self.ages: Array = np.empty(0)  # [K] its first point, and those since then that founded no other one
 
     def __len__(self) -> int:
         return len(self.means)

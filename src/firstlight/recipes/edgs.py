@@ -12,5 +12,6 @@ RECIPE = Recipe(
     start=EdgsStart(),
     density=Fading(),
     rates=Rates(means_late=8 / 30, logit_opacities=0.025),
-    partial="Matches come from firstlight's stereo, not from the paper's pretrained RoMa.",
+    partial="Matches come from firstlight's stereo, not from the paper's pretrained RoMa; the faint are "
+    "removed after every tenth step, not after each.",
 )

@@ -1,4 +1,8 @@
-"""RobustSplat: Decoupling Densification and Dynamics for Transient-Free 3DGS (Fu et al. 2025)."""
+"""RobustSplat: Decoupling Densification and Dynamics for Transient-Free 3DGS (Fu et al. 2025).
+
+Resets come so rarely here that there are none, and with them goes the removal of long Gaussians, which 3DGS
+begins after the first one.
+"""
 
 from firstlight.density import Vanilla
 from firstlight.fitting import Rates, Recipe, WithoutTransients

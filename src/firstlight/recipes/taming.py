@@ -16,6 +16,6 @@ RECIPE = Recipe(
     density=Taming(max_gaussians=BUDGET),
     rates=replace(Rates(), logit_opacities=0.025),
     max_gaussians=BUDGET,
-    partial="Opacities stay below 1; higher harmonics are updated in every step; its faster backward pass is "
-    "not needed by these kernels.",
+    partial="Opacities stay below 1; higher harmonics are updated in every step; clones and splits are drawn "
+    "together, not each up to its share; its faster backward pass is not needed by these kernels.",
 )

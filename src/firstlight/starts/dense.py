@@ -53,7 +53,7 @@ class EdgsStart:
 class InstantStart:
     """One Gaussian for each pixel that no surer photo shows, as wide as the gap to its neighbours.
 
-    InstantSplat (Fan et al. 2024). More than ``most`` are thinned out, the surest first to stay.
+    InstantSplat (Fan et al. 2024). Of more than ``most`` some are drawn at random, surer ones more often.
     """
 
     most: int = 60_000
