@@ -239,7 +239,7 @@ def test_results_of_other_lengths_have_tables_of_their_own(tmp_path: Path) -> No
 
 
 def test_worth_of_a_setting_is_paired_by_seed(tmp_path: Path) -> None:
-    from default_recipe import worths, write_page
+    from default_recipe_page import worths, write_page
 
     one = made(tmp_path / "a", "fox", {"default": (21.0, 23.0), "no noise": (20.0, 24.0)})
     other = made(tmp_path / "b", "demo", {"default": (22.0,), "no noise": (21.0,)})
@@ -256,7 +256,8 @@ def test_worth_of_a_setting_is_paired_by_seed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("views", [3, 6, None, "instantsplat"])
 def test_variants_differ_and_can_share_a_comparison(views: int | str | None) -> None:
-    from default_recipe import default, differences, variants_of, without_words
+    from default_recipe_page import differences, without_words
+    from variants import default, variants_of
 
     variants = variants_of(get_recipe(views) if isinstance(views, str) else default(views))
     told = [without_words(recipe.to_dict()) for recipe in variants.values()]
@@ -268,7 +269,8 @@ def test_variants_differ_and_can_share_a_comparison(views: int | str | None) -> 
 
 @pytest.mark.parametrize("views", [3, 6, None])
 def test_every_setting_of_the_default_has_an_origin_and_a_variant(views: int | None) -> None:
-    from default_recipe import changed, default, origin_of, settings, variants_of, without_words
+    from default_recipe_page import changed, origin_of, settings, without_words
+    from variants import default, variants_of
 
     told = {name: without_words(one.to_dict()) for name, one in variants_of(default(views)).items()}
     base = told.pop("default")
@@ -284,7 +286,7 @@ def test_every_setting_of_the_default_has_an_origin_and_a_variant(views: int | N
 
 
 def test_rates_of_the_papers_leave_networks_alone() -> None:
-    from default_recipe import at_papers_rates, default
+    from variants import at_papers_rates, default
 
     assert at_papers_rates(8)(default(None)) == default(None), "the default for many photos has these"
     assert at_papers_rates(2)(default(3)).rates.network == Rates().network
