@@ -27,9 +27,10 @@ def _try(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_folder_is_for_one_process_at_a_time(tmp_path: Path) -> None:
-    (tmp_path / "kept").touch()
-    with alone_in(tmp_path):
+    with alone_in(tmp_path):  # nothing is in it yet
         second = _try(tmp_path)
+        assert tmp_path.is_dir(), "whoever is refused must not take it away"
+        (tmp_path / "kept").touch()
         assert second.returncode and "InputError" in second.stderr and "at work" in second.stderr
     assert _try(tmp_path).stdout == "in\n"
 

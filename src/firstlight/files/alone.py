@@ -23,12 +23,12 @@ def alone_in(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot be made ({error.strerror}). Choose another folder.") from error
-    try:
-        with _locked(folder):
+    with _locked(folder):  # whoever is refused leaves the folder as it is: it is another's
+        try:
             yield
-    finally:
-        if not any(folder.iterdir()):
-            folder.rmdir()
+        finally:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
 
 
 @contextmanager
