@@ -73,7 +73,7 @@ def _set_aside_changed(folder: Path, recipe: Recipe, plan: Plan) -> None:
     then = run.about.get("recipe", {})
     own_steps = plan.steps is None and plan.minutes is None
     same = any(
-        one.has_method(then) and not (own_steps and then["steps"] != one.steps)
+        one.has_method(then) and not (own_steps and then.get("steps") != one.steps)
         for one in recipe.variants  # by how many photos train
     )
     if not same or not (run.complete or resumable(run, recipe)):

@@ -218,7 +218,7 @@ def resumable(run: Run, recipe: Recipe | None = None) -> bool:
     parts = recipe_for(recipe or options.recipe, options)
     then = run.about.get("recipe", {})
     return any(  # described before the photos were counted, or after
-        one.has_method(then) and (then["steps"], then["max_size"]) == (one.steps, one.max_size)
+        one.has_method(then) and (then.get("steps"), then.get("max_size")) == (one.steps, one.max_size)
         for one in parts.variants
     )
 
