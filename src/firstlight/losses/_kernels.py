@@ -64,6 +64,13 @@ def strips_of(width: int) -> int:
 
 
 @njit(fastmath=_FAST, error_model="numpy")
+def _copy(source: Floats, target: Floats, count: int) -> None:
+    """What ``target[:count] = source[:count]`` says, but in a quarter of its time: that asks for overlaps."""
+    for i in range(count):
+        target[i] = source[i]
+
+
+@njit(fastmath=_FAST, error_model="numpy")
 def _load(rendered: Floats, photo: Bytes, mask: Bytes, row: int, first: int, x: Floats, y: Floats) -> None:
     """One row of both pictures from float ``first - _HALO`` on; 0 outside of picture and mask."""
     begin = max(0, first - _HALO)
@@ -71,8 +78,8 @@ def _load(rendered: Floats, photo: Bytes, mask: Bytes, row: int, first: int, x: 
     shift = begin - (first - _HALO)
     x[:] = 0
     y[:] = 0
-    x[shift : shift + count] = rendered[row, begin : begin + count]
-    bytes_, floats = photo[row, begin : begin + count], y[shift : shift + count]
+    _copy(rendered[row, begin:], x[shift:], count)
+    bytes_, floats = photo[row, begin:], y[shift:]
     for i in range(count):
         floats[i] = np.float32(bytes_[i]) * _FROM_BYTE
     if mask.size > 0:
@@ -213,8 +220,7 @@ def _compare_strip(
         ssim_sums[middle, strip] = _partials_row(moments, keep, width, out)
         if partials.size > 0:
             for plane in range(_PARTIALS):
-                at = plane * _STRIP
-                partials[plane, middle, first : first + width] = out[at : at + width]
+                _copy(out[plane * _STRIP :], partials[plane, middle, first:], width)
 
 
 @njit(parallel=True, fastmath=_FAST, error_model="numpy", cache=True)
@@ -272,7 +278,7 @@ def _differentiate_strip(
         at = (row + TAPS) % TAPS * _RING_ROW
         if 0 <= row < height:
             for plane in range(_PARTIALS):
-                padded[shift : shift + right - left] = partials[plane, row, left:right]
+                _copy(partials[plane, row, left:], padded[shift:], right - left)
                 _blur_along(padded, ring[at + plane * _STRIP :], width)
         else:
             ring[at : at + _RING_ROW] = 0
@@ -287,7 +293,7 @@ def _differentiate_strip(
             _load_keep(mask, middle, first, keep, width)
             for i in range(width):
                 out[i] *= keep[i]
-        gradient[middle, first : first + width] = out[:width]
+        _copy(out, gradient[middle, first:], width)
 
 
 @njit(parallel=True, fastmath=_FAST, error_model="numpy", cache=True)
