@@ -54,15 +54,22 @@ class Worth:
     differs: str  # from the default, in words
     settings: frozenset[str]  # those of the default that it has otherwise
     by_set: dict[str, list[float]]  # dB that the default is ahead, seed by seed
-    seconds: list[float]  # that the default takes longer
+    seconds_by_set: dict[str, list[float]]  # that the default takes longer
 
     @property
     def psnr(self) -> list[float]:
         return [value for values in self.by_set.values() for value in values]
 
+    @property
+    def seconds(self) -> list[float]:
+        return [value for values in self.seconds_by_set.values() for value in values]
+
 
 def worths(comparisons: Sequence[Comparison], views: int | None) -> list[Worth]:
-    """Each variant's losses, the greatest first; pairs are of one set and one seed."""
+    """Each variant's losses, the greatest first; pairs are of one set and one seed.
+
+    Of two comparisons of one set that have the variant, the one with more seeds counts.
+    """
     found: dict[tuple[str, str], Worth] = {}
     for comparison in comparisons:
         rows = {row.recipe: row for row in comparison.rows if row.views == views and row.numbers}
@@ -74,10 +81,11 @@ def worths(comparisons: Sequence[Comparison], views: int | None) -> list[Worth]:
             other = described(comparison, row)
             differs = "; ".join(sorted(differences(recipe, other))) or "nothing"
             names = frozenset(changed(recipe, other))
-            worth = found.setdefault((row.recipe, differs), Worth(row.recipe, differs, names, {}, []))
+            worth = found.setdefault((row.recipe, differs), Worth(row.recipe, differs, names, {}, {}))
             psnr, seconds = (paired(base, row, metric) for metric in ("psnr", "seconds"))
-            worth.by_set[name_of(comparison)] = psnr
-            worth.seconds.extend(seconds)
+            if len(psnr) >= len(worth.by_set.get(name_of(comparison), ())):
+                worth.by_set[name_of(comparison)] = psnr
+                worth.seconds_by_set[name_of(comparison)] = seconds
     return sorted((w for w in found.values() if w.psnr), key=lambda w: -fmean(w.psnr))
 
 
@@ -208,7 +216,7 @@ def write_page(comparisons: Sequence[Comparison], page: Path, note: str) -> None
 
 
 def _defaults(comparisons: Sequence[Comparison], views: int | None) -> list[str]:
-    """The default itself, set by set."""
+    """The default itself, set by set; of two comparisons of one set the one with more seeds."""
     metrics = (
         ("psnr", 2),
         ("ssim", 3),
@@ -217,16 +225,21 @@ def _defaults(comparisons: Sequence[Comparison], views: int | None) -> list[str]
         ("gaussians", 0),
         ("peak_memory_mb", 0),
     )
+    defaults = [
+        (comparison, row)
+        for comparison in comparisons
+        for row in comparison.rows
+        if row.recipe == "default" and row.views == views and row.numbers
+    ]
+    fullest = {name_of(c): (c, row) for c, row in sorted(defaults, key=lambda one: len(one[1].trials))}
     rows = [
         (
-            name_of(comparison),
+            name,
             str(comparison.plan.max_size),
             " ".join(str(trial.seed) for trial in row.trials),
             *(row.words(metric, digits) for metric, digits in metrics),
         )
-        for comparison in comparisons
-        for row in comparison.rows
-        if row.recipe == "default" and row.views == views and row.numbers
+        for name, (comparison, row) in sorted(fullest.items())
     ]
     head = ("the default on", "pixels", "seeds", "PSNR", "SSIM", "seconds", "steps", "Gaussians", "peak MB")
     return table(head, rows)
@@ -256,6 +269,9 @@ def _worths(found: Sequence[Worth]) -> list[str]:
     for worth in found:
         by_set = [f"{fmean(worth.by_set[name]):+.2f}" if name in worth.by_set else "–" for name in sets]
         ends = f"{min(worth.psnr):+.2f} … {max(worth.psnr):+.2f}"
-        numbers = (f"{fmean(worth.psnr):+.2f}", ends, *by_set, f"{fmean(worth.seconds):+.0f}")
+        pairs = str(len(worth.psnr))
+        numbers = (f"{fmean(worth.psnr):+.2f}", ends, pairs, *by_set, f"{fmean(worth.seconds):+.0f}")
         rows.append((worth.name, worth.differs, origins.get(worth.name, "–"), *numbers))
-    return table(("instead", "change", "what was tried is from", "worth dB", "range", *sets, "s"), rows, 3)
+    return table(
+        ("instead", "change", "what was tried is from", "worth dB", "range", "pairs", *sets, "s"), rows, 3
+    )
