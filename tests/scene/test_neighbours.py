@@ -15,6 +15,17 @@ def test_nearest_are_those_of_brute_force() -> None:
     assert torch.equal(nearest(points, 5), distances.argsort(1)[:, :5])
 
 
+def test_a_point_is_never_its_own_neighbour_though_others_share_its_place() -> None:
+    single = torch.randn(40, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    points = torch.cat([single, single[:20], single[:10], single[:1].expand(12, 3)])
+    found = nearest(points, 5)
+    assert not (found == torch.arange(len(points))[:, None]).any()
+    assert all(len(set(row)) == 5 for row in found.tolist())
+    distances = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
+    expected = (distances + 1e9 * torch.eye(len(points))).sort(1).values[:, :5]
+    torch.testing.assert_close(distances.gather(1, found), expected)
+
+
 def test_planes_are_found_whatever_their_direction() -> None:
     generator = torch.Generator().manual_seed(1)
     flat = torch.randn(80, 3, dtype=torch.float64, generator=generator) * torch.tensor([2.0, 1.0, 1e-3])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
@@ -27,7 +28,10 @@ class Planes(NamedTuple):
 def nearest(points: Tensor, count: int) -> Tensor:
     """Indices [P, count] of the nearest other ``points`` [P, 3], nearest first; ``count`` < P."""
     _, index = cKDTree(points.detach().numpy()).query(points.detach().numpy(), k=count + 1, workers=-1)
-    return torch.from_numpy(index[:, 1:])
+    # A point need not come first where others share its place, and not at all where more than ``count`` do.
+    itself = index == np.arange(len(index))[:, None]
+    itself[:, -1] |= ~itself.any(1)
+    return torch.from_numpy(index[~itself].reshape(-1, count))
 
 
 def local_planes(points: Tensor, around: Tensor) -> Planes:
