@@ -79,6 +79,16 @@ def test_alignment_refuses_what_is_no_pair_of_point_sets(
         Similarity.align(torch.rand(source), torch.rand(target))
 
 
-def test_alignment_refuses_points_in_one_place() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("place", [(1.0, 1.0, 1.0), (0.1, 0.2, 0.3), (1 / 3, 1000 / 7, 5.1), (0.0, 0.0, 0.0)])
+def test_alignment_refuses_points_in_one_place(place: tuple[float, ...], dtype: torch.dtype) -> None:
+    rounded = torch.tensor([place] * 5, dtype=dtype)
+    rounded[0] *= 1 + torch.finfo(dtype).eps
     with pytest.raises(ValueError, match="one place"):
-        Similarity.align(torch.ones(5, 3), torch.rand(5, 3))
+        Similarity.align(rounded, torch.rand(5, 3))
+
+
+def test_alignment_of_points_that_are_close_beside_where_they_lie() -> None:
+    move, x = similarity(5), 1e-3 * some_points(3)
+    far = x + torch.tensor([500123.0, 4649776.0, 120.0], dtype=torch.float64)
+    assert Similarity.align(far, move.apply(x)).scale == pytest.approx(move.scale, rel=1e-4)

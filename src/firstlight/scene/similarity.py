@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+_ROUNDING = 4  # last digits of a coordinate that computing it costs: places that differ by no more are one
+
 
 @dataclass(frozen=True)
 class Similarity:
@@ -28,10 +30,11 @@ class Similarity:
         """
         if source.shape != target.shape or source.shape[1:] != (3,) or len(source) < 3:
             raise ValueError(f"expected two [P, 3] sets with P ≥ 3, got {source.shape} and {target.shape}")
+        rounding = _ROUNDING * torch.finfo(torch.promote_types(source.dtype, torch.float32)).eps
         source, target = source.double(), target.double()
         a, b = source.mean(0), target.mean(0)
         spread = (source - a).square().sum(-1).mean()
-        if not spread > 0:
+        if not spread.sqrt() > rounding * source.abs().max():
             raise ValueError("the points lie in one place: no scale can be found")
         u, s, vt = torch.linalg.svd((target - b).T @ (source - a) / len(source))
         sign = torch.ones(3, dtype=torch.float64)
