@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -43,6 +44,19 @@ def test_moved_points_fall_on_the_same_pixels_of_moved_cameras(seed: int) -> Non
     assert cameras.transform(move).extent == pytest.approx(move.scale * cameras.extent)
     turns = cameras.transform(move).rotations
     torch.testing.assert_close(turns @ turns.mT, torch.eye(3, dtype=torch.float64).expand(5, 3, 3))
+
+
+@settings(deadline=None)
+@given(seed=SEEDS)
+def test_orthographic_cameras_move_with_what_they_see(seed: int) -> None:
+    cameras, move = replace(ring(5, dtype=torch.float64), model="orthographic"), similarity(seed)
+    points = torch.randn(20, 3, dtype=torch.float64)
+
+    def pixels(points: Tensor, cameras: Cameras) -> Tensor:
+        local = points @ cameras.rotations.mT + cameras.viewmats[:, None, :3, 3]
+        return local[..., :2] @ cameras.Ks[:, :2, :2].mT + cameras.Ks[:, None, :2, 2]
+
+    torch.testing.assert_close(pixels(move.apply(points), cameras.transform(move)), pixels(points, cameras))
 
 
 def picture(scene: Gaussians, cameras: Cameras) -> tuple[Tensor, Tensor]:

@@ -101,14 +101,18 @@ class Cameras:
     def transform(self, similarity: Similarity) -> Cameras:
         """The cameras that see a scene moved by ``similarity`` as these see it where it was.
 
-        Lengths along the viewing axis grow by its scale, so depths do too.
+        Lengths along the viewing axis grow by its scale, so depths do too. Orthographic cameras, whose
+        pictures do not shrink with distance, take fewer pixels for a length instead.
         """
         rotation = similarity.rotation.to(self.viewmats)
         viewmats = self.viewmats.clone()
         viewmats[:, :3, :3] = self.rotations @ rotation.T
         shift = similarity.translation.to(self.viewmats)
         viewmats[:, :3, 3] = similarity.scale * self.viewmats[:, :3, 3] - viewmats[:, :3, :3] @ shift
-        return replace(self, viewmats=viewmats)
+        Ks = self.Ks.clone()
+        if self.model == "orthographic":
+            Ks[:, :2, :2] /= similarity.scale
+        return replace(self, viewmats=viewmats, Ks=Ks)
 
     def resized(self, width: Tensor, height: Tensor) -> Cameras:
         """The same lenses over pictures of another size ([C] each); principal points scale with them."""
