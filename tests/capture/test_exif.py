@@ -125,6 +125,15 @@ def test_lens_key_tells_lenses_zooms_and_sizes_apart(tmp_path):
     assert len({a, c, d}) == 3 and e is None
 
 
+def test_lens_key_tells_digital_zoom_apart(tmp_path):
+    same: dict[str, Any] = {"make": "Apple", "model": "iPhone 11", "focal": IFDRational(425, 100)}
+    for i, equivalent in enumerate([26, 26, 78, 0, 60000]):
+        save_photo(tmp_path / f"{i}.jpg", seed=i, exif=exif(**same, equivalent=equivalent))
+    a, b, zoomed, none, nonsense = (photo.lens for photo in load(tmp_path).photos)
+    assert a == b == "Apple iPhone 11 4.25 mm (26 mm) 60×40" != zoomed
+    assert none == nonsense == "Apple iPhone 11 4.25 mm 60×40"
+
+
 @pytest.mark.photos
 @pytest.mark.parametrize("name", ["banana", "south-building"])
 def test_focal_of_real_photos_is_near_the_one_that_sfm_found(name):

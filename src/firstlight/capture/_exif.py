@@ -18,19 +18,23 @@ _DIAGONAL_35MM = math.hypot(36, 24)
 def focal_pixels(exif: Image.Exif, width: int, height: int) -> float | None:
     """Focal length in pixels of a photo stored as ``width`` × ``height``, None where the EXIF does not tell.
 
-    From the 35 mm equivalent, which by its definition (CIPA DCG-001) compares picture diagonals; else from
-    the focal length and the pixel density of the sensor.
+    From the 35 mm equivalent; else from the focal length and the pixel density of the sensor.
     """
     tags = exif.get_ifd(_EXIF_IFD)
     equivalent = _number(tags.get(_FOCAL_35MM))
     if equivalent:
-        return _sane(equivalent / _DIAGONAL_35MM * math.hypot(width, height), width, height)
+        return _pixels_of(equivalent, width, height)
     focal, density = _number(tags.get(_FOCAL_LENGTH)), _number(tags.get(_PLANE_X_RESOLUTION))
     unit = _MILLIMETRES.get(tags.get(_PLANE_UNIT, 2))
     if not (focal and density and unit):
         return None
     # The density is that of the picture as it left the camera; this copy may have been made smaller.
     return _sane(focal * density / unit * _shrunk(tags, width, height), width, height)
+
+
+def _pixels_of(equivalent: float, width: int, height: int) -> float | None:
+    """A 35 mm equivalent in pixels: by its definition (CIPA DCG-001) it compares picture diagonals."""
+    return _sane(equivalent / _DIAGONAL_35MM * math.hypot(width, height), width, height)
 
 
 def _shrunk(tags: dict[int, Any], width: int, height: int) -> float:
@@ -55,14 +59,18 @@ def _number(value: Any) -> float | None:
 
 
 def lens_key(exif: Image.Exif, width: int, height: int) -> str | None:
-    """Equal for photos through one lens at one zoom, in one size; None where the EXIF names no camera."""
+    """Equal for photos through one lens at one zoom, in one size; None where the EXIF names no camera.
+
+    Digital zoom counts: it leaves the focal length as it is, and says itself in the 35 mm equivalent.
+    """
     tags = exif.get_ifd(_EXIF_IFD)
     named = [_text(exif.get(_MAKE)), _text(exif.get(_MODEL)), _text(tags.get(_LENS_MODEL))]
     if not any(named):
         return None
-    focal = _number(tags.get(_FOCAL_LENGTH))
+    focal, equivalent = _number(tags.get(_FOCAL_LENGTH)), _number(tags.get(_FOCAL_35MM))
     zoom = f"{focal:g} mm" if focal else ""
-    return " ".join(part for part in [*named, zoom, f"{width}×{height}"] if part)
+    film = f"({equivalent:g} mm)" if equivalent and _pixels_of(equivalent, width, height) else ""
+    return " ".join(part for part in [*named, zoom, film, f"{width}×{height}"] if part)
 
 
 def _text(value: Any) -> str:
