@@ -329,6 +329,24 @@ class TestPoints:
         assert points.rgb[:, 1].tolist() == rows["green"][keep].tolist()
         assert np.isnan(points.error.numpy()).all() and len(points.track_point) == 0
 
+    @pytest.mark.parametrize("text", [True, False])
+    @pytest.mark.parametrize(("kind", "values"), [
+        ("f4", [0, 0.2, 1, 1.5, math.nan]), ("f8", [0, 0.2, 1, 1.5, -0.1]),
+        ("u2", [0, 13107, 65535, 65500, 100]),
+    ])  # fmt: skip
+    def test_colours_of_other_types(self, tmp_path, text, kind, values):
+        rows = np.zeros(5, [*self.dtype[:3], ("red", kind), ("green", kind), ("blue", kind)])
+        rows["green"] = values
+        PlyData([PlyElement.describe(rows, "vertex")], text=text).write(str(tmp_path / "p.ply"))
+        points = load(write(tmp_path, ply_file_path="p.ply")).points
+        assert points is not None and points.rgb[:, 1].tolist() == [0, 51, 255, 255, 0]
+
+    def test_colours_of_which_nobody_knows_the_brightest(self, tmp_path):
+        rows = np.zeros(5, [*self.dtype[:3], ("red", "i4"), ("green", "i4"), ("blue", "i4")])
+        PlyData([PlyElement.describe(rows, "vertex")]).write(str(tmp_path / "p.ply"))
+        with pytest.raises(InputError, match=r"p\.ply: its colours are int32"):
+            load(write(tmp_path, ply_file_path="p.ply"))
+
     def test_without_colours_they_are_grey(self, tmp_path):
         rows = self.table()[["x", "y", "z"]]
         PlyData([PlyElement.describe(np.array(rows.tolist(), list(self.dtype[:3])), "vertex")]).write(

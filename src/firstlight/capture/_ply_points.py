@@ -18,6 +18,8 @@ _TYPES = {
     "ushort": "u2", "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4",
     "float": "f4", "float32": "f4", "double": "f8", "float64": "f8",
 }  # fmt: skip
+_FULL = {"u1": 255, "u2": 65535, "f4": 1, "f8": 1}  # the brightest a colour of that type can be
+_COLOURS = ("red", "green", "blue")
 _ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 _MAX_HEADER = 65536
 _WAY_OUT = "Make it again, or take ply_file_path out of the transforms.json."
@@ -29,21 +31,37 @@ def read_ply_points(path: Path) -> Points:
         data = path.read_bytes()
         encoding, count, fields, start = _header(data)
         table = _rows(data[start:], encoding, count, fields)
+        rgb = _colours(table, count, fields)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
     except ValueError as error:
         raise InputError(f"{path}: {error}. {_WAY_OUT}") from error
     xyz = np.stack([table[axis].astype(np.float64) for axis in "xyz"], -1)
-    colours = ("red", "green", "blue")
-    rgb = np.full((count, 3), 128, np.uint8)
-    if all(name in fields for name in colours):
-        rgb = np.stack([table[name].astype(np.uint8) for name in colours], -1)
     keep = (np.abs(xyz) < FAR).all(-1)
     return Points(
         xyz=torch.from_numpy(xyz[keep]),
         rgb=torch.from_numpy(rgb[keep]),
         error=torch.full((int(keep.sum()),), torch.nan, dtype=torch.float64),
     )
+
+
+def _colours(
+    table: dict[str, npt.NDArray[np.generic]], count: int, fields: dict[str, str]
+) -> npt.NDArray[np.uint8]:
+    """sRGB [count, 3], from whatever type the header declares, grey where it declares none."""
+    if not fields.keys() >= set(_COLOURS):
+        return np.full((count, 3), 128, np.uint8)
+    return np.stack([_eight_bits(table[name], fields[name][-2:]) for name in _COLOURS], -1)
+
+
+def _eight_bits(values: npt.NDArray[np.generic], kind: str) -> npt.NDArray[np.uint8]:
+    if kind not in _FULL:
+        raise ValueError(
+            f"its colours are {np.dtype(kind).name}, which does not tell how bright the brightest is "
+            "(uchar, ushort, float and double do)"
+        )
+    share = np.clip(values.astype(np.float64), 0, _FULL[kind]) / _FULL[kind]
+    return np.nan_to_num(255 * share).round().astype(np.uint8)
 
 
 def _header(data: bytes) -> tuple[str, int, dict[str, str], int]:
