@@ -109,6 +109,17 @@ def test_pictures_of_another_size_scale_the_cameras(tmp_path, scale):
     assert worst_error(capture) < 1e-2
 
 
+def test_errors_of_points_are_in_pixels_of_the_pictures(tmp_path):
+    made = write_project(tmp_path, NAMES)
+    for number in made.point3D_ids():
+        made.point3D(number).error = 2.0
+    made.write_binary(tmp_path / "sparse/0")
+    for i, name in enumerate(NAMES):
+        save_photo(tmp_path / "images" / name, 30, 20, seed=i)
+    points = load(tmp_path).points
+    assert points is not None and points.error.tolist() == [1.0] * 12
+
+
 def test_a_picture_of_another_shape_is_set_aside(tmp_path):
     write_project(tmp_path, NAMES)
     save_photo(tmp_path / "images" / "b.jpg", 50, 50)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -38,6 +39,14 @@ def test_budget_is_kept_and_pictures_stay_right() -> None:
         assert pictures.at(index).rgb[0, 0, 0] == index
         assert pictures.bytes == one * len(pictures.kept) <= 2 * one
     assert len(decoded) == 6  # 0 had to go and came again; 4 was still there
+
+
+def test_depth_is_taken_from_the_middle_of_what_a_pixel_covers() -> None:
+    on = capture(1, [])
+    across = np.arange(30, dtype=np.float32)[None].repeat(20, 0)
+    on.photos[0] = replace(on.photos[0], depth=lambda: across)
+    depth = Pictures(on).depth(0, 1 / 3)
+    assert depth is not None and depth[0].tolist() == [*range(1, 30, 3)]
 
 
 def test_camera_shrinks_with_its_photo() -> None:

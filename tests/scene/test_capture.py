@@ -177,6 +177,27 @@ def test_a_resized_capture_has_cameras_to_match() -> None:
     assert on.cameras.Ks[0].tolist() == [[32, 0, 16], [0, 32, 12], [0, 0, 1]]
 
 
+def test_a_resized_photo_takes_depths_from_the_middle_of_what_a_pixel_covers() -> None:
+    across = np.arange(1600, dtype=np.float32)[None].repeat(3, 0)
+    small = Photo("a.png", 1600, 3, photo("").decode, depth=lambda: across, confidence=lambda: across)
+    middles = (np.arange(500) + 0.5) * 3.2 - 0.5
+    for known in (small.resized(500).depth, small.resized(500).confidence):
+        assert known is not None
+        off = known()[0] - middles
+        assert np.abs(off).max() <= 0.5 and abs(off.mean()) < 0.05
+
+
+def test_errors_of_points_shrink_with_the_photos() -> None:
+    shrunk = replace(capture(4), points=tracked()).resized(16).points
+    assert shrunk is not None and shrunk.error.tolist() == [0.25] * 4
+    same = replace(capture(4), points=tracked()).resized(64).points
+    assert same is not None and torch.equal(same.error, tracked().error)
+    photos = [photo("0.jpg"), photo("1.jpg", 48, 64), photo("2.jpg", 32, 24), photo("3.jpg", 16, 12)]
+    mixed = Capture(photos, "test", points=tracked()).resized(16).points
+    assert mixed is not None  # by a quarter, a quarter, a half and not at all; nobody saw the last point
+    torch.testing.assert_close(mixed.error, torch.tensor([0.25, 0.375, 0.75, 0.5]).double())
+
+
 def test_a_moved_capture_moves_together() -> None:
     deep = replace(photo("000.jpg"), depth=lambda: np.full((48, 64), 2.0, np.float32))
     on = replace(capture(1), photos=[deep], points=replace(tracked(), xyz=torch.randn(4, 3).double()))

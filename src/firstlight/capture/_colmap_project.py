@@ -62,13 +62,14 @@ def read_colmap(folder: Path, progress: Progress) -> Capture:
     names = [one.photo.name for one in seen]
     cameras = cameras_from_reconstruction(reconstruction, names)
     photos = posed_photos(seen, cameras.model)
+    width = torch.tensor([photo.width for photo in photos])
+    height = torch.tensor([photo.height for photo in photos])
+    larger = torch.maximum(width, height).double() / torch.maximum(cameras.width, cameras.height)
     return Capture(
         photos=photos,
         layout=f"COLMAP project ({model.kind} model {_shown(model.folder, folder)})",
-        cameras=cameras.resized(
-            torch.tensor([photo.width for photo in photos]), torch.tensor([photo.height for photo in photos])
-        ),
-        points=points_from_reconstruction(reconstruction, names),
+        cameras=cameras.resized(width, height),
+        points=points_from_reconstruction(reconstruction, names).resized(larger),
         set_aside=aside,
     )
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-import cv2
-import numpy as np
 import torch
 from torch import Tensor
 
 from firstlight.scene import Cameras, Capture, Photo, Picture
-from firstlight.scene.capture import resize_picture
+from firstlight.scene.capture import resize_depth, resize_picture
 
 DEFAULT_BUDGET = 600 * 2**20
 
@@ -59,9 +57,7 @@ class Pictures:
         width, height = _shrunk(photo, scale)
         key = (index, width, height)
         if key not in self.depths:
-            # Nearest, because an average across an edge is a depth at which nothing stands.
-            nearest = cv2.resize(photo.depth(), (width, height), interpolation=cv2.INTER_NEAREST)
-            self.depths[key] = torch.from_numpy(np.asarray(nearest, np.float32))
+            self.depths[key] = torch.from_numpy(resize_depth(photo.depth(), width, height))
         return self.depths[key]
 
     def _full(self, index: int) -> Picture:

@@ -56,10 +56,7 @@ class Photo:
             return resize_picture(self.decode(), width, height)
 
         def sampled(known: DepthPicture) -> npt.NDArray[np.float32]:
-            # Nearest, because an average across an edge is a depth at which nothing stands.
-            return np.asarray(
-                cv2.resize(known(), (width, height), interpolation=cv2.INTER_NEAREST), np.float32
-            )
+            return resize_depth(known(), width, height)
 
         return replace(
             self,
@@ -81,13 +78,20 @@ def resize_picture(picture: Picture, width: int, height: int) -> Picture:
     return Picture(rgb.astype(np.uint8, copy=False), np.where(mask >= 128, 255, 0).astype(np.uint8))
 
 
+def resize_depth(depth: npt.NDArray[np.float32], width: int, height: int) -> npt.NDArray[np.float32]:
+    """Shrink by taking nearest pixels: an average across an edge is a depth at which nothing stands."""
+    # Those nearest to the middle of what a pixel covers: plain INTER_NEAREST takes them from its corner.
+    size = (width, height)
+    return np.asarray(cv2.resize(depth, size, interpolation=cv2.INTER_NEAREST_EXACT), np.float32)
+
+
 @dataclass(eq=False)
 class Points:
     """Sparse points and the photos that saw them."""
 
     xyz: Tensor  # [P, 3] float64, scene units
     rgb: Tensor  # [P, 3] uint8
-    error: Tensor  # [P] float64, mean reprojection error in pixels; NaN where unknown
+    error: Tensor  # [P] float64, mean reprojection error in pixels of the photos; NaN where unknown
     track_point: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))  # [M] which point …
     track_photo: Tensor = field(
         default_factory=lambda: torch.zeros(0, dtype=torch.long)
@@ -107,6 +111,19 @@ class Points:
 
     def transform(self, similarity: Similarity) -> Points:
         return replace(self, xyz=similarity.apply(self.xyz))
+
+    def resized(self, scale: Tensor) -> Points:
+        """The same points, once the sides of the photos are ``scale`` [C] times as long.
+
+        Errors are means over photos, and so is what they grow by.
+        """
+        scale = scale.double()
+        growth = scale[:1]
+        if not bool((scale == growth).all()):
+            count = torch.bincount(self.track_point, minlength=len(self))
+            total = torch.bincount(self.track_point, scale[self.track_photo], minlength=len(self))
+            growth = torch.where(count > 0, total / count, scale.mean())
+        return replace(self, error=self.error * growth)
 
 
 @dataclass(frozen=True)
@@ -168,14 +185,20 @@ class Capture:
         )
 
     def resized(self, max_size: int) -> Capture:
-        """Photos with their long side at most ``max_size`` pixels, and cameras to match."""
+        """Photos with their long side at most ``max_size`` pixels; cameras and points' errors to match."""
         photos = [photo.resized(max_size) for photo in self.photos]
-        cameras = self.cameras
+        cameras, points = self.cameras, self.points
         if cameras is not None:
             cameras = cameras.resized(
                 torch.tensor([p.width for p in photos]), torch.tensor([p.height for p in photos])
             )
-        return replace(self, photos=photos, cameras=cameras)
+        if points is not None:
+            sides = [
+                max(new.width, new.height) / max(old.width, old.height)
+                for new, old in zip(photos, self.photos, strict=True)
+            ]
+            points = points.resized(torch.tensor(sides, dtype=torch.float64))
+        return replace(self, photos=photos, cameras=cameras, points=points)
 
     def transform(self, similarity: Similarity) -> Capture:
         """Cameras, points and depths moved together."""
