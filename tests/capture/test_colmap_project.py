@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import struct
 from pathlib import Path
 
 import numpy as np
+import pycolmap
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -118,6 +120,36 @@ def test_errors_of_points_are_in_pixels_of_the_pictures(tmp_path):
         save_photo(tmp_path / "images" / name, 30, 20, seed=i)
     points = load(tmp_path).points
     assert points is not None and points.error.tolist() == [1.0] * 12
+
+
+@pytest.mark.parametrize("place", [(500123.4, 4649776.2, 120.5), (4027893.6, 307045.9, 4919474.8)])
+@pytest.mark.parametrize("size", [1.0, 40.0])
+def test_coordinates_of_the_earth_get_an_origin_near_the_cameras(tmp_path, place, size):
+    made = write_project(tmp_path, NAMES)
+    made.transform(pycolmap.Sim3d(size, pycolmap.Rotation3d(), np.array(place)))
+    made.write_binary(tmp_path / "sparse/0")
+    said = Notes()
+    capture = load(tmp_path, progress=said)
+    assert worst_error(capture) < 1e-3
+    (note,) = said.lines
+    origin = [float(number) for number in re.findall(r"at \((.*), (.*), (.*)\)", note)[0]]
+    assert note.startswith(str(tmp_path / "sparse/0")) and np.allclose(origin, place, rtol=0, atol=2 * size)
+    assert capture.points is not None
+    known = [made.point3D(number).xyz for number in sorted(made.point3D_ids())]
+    np.testing.assert_allclose(capture.points.xyz.numpy() + origin, known, rtol=0, atol=1e-7)
+
+
+def test_usual_coordinates_stay_as_they_are(tmp_path):
+    made = write_project(tmp_path, NAMES)
+    made.transform(pycolmap.Sim3d(1.0, pycolmap.Rotation3d(), np.array([300.0, 0, 0])))
+    made.write_binary(tmp_path / "sparse/0")
+    said = Notes()
+    capture = load(tmp_path, progress=said)
+    assert said.lines == [] and capture.cameras is not None and capture.points is not None
+    poses = [made.find_image_with_name(name).cam_from_world().matrix() for name in NAMES]
+    np.testing.assert_array_equal(capture.cameras.viewmats[:, :3].numpy(), np.array(poses, np.float32))
+    known = [made.point3D(number).xyz for number in sorted(made.point3D_ids())]
+    np.testing.assert_array_equal(capture.points.xyz.numpy(), known)
 
 
 def test_a_picture_of_another_shape_is_set_aside(tmp_path):

@@ -71,6 +71,47 @@ def test_cameras_see_what_the_file_says(tmp_path):
         np.testing.assert_allclose([u / w, v / w], opengl_pixel(pose(i), K, xyz), atol=1e-4)
 
 
+def moved(path: Path, by: Matrix) -> None:
+    """Write other positions into a file of cameras."""
+    meta = json.loads(path.read_text())
+    for one in meta["frames"]:
+        matrix = np.array(one["transform_matrix"])
+        matrix[:3, 3] += by
+        one["transform_matrix"] = matrix.tolist()
+    path.write_text(json.dumps(meta))
+
+
+UTM = np.array([500123.4, 4649776.2, 120.5])
+
+
+def test_coordinates_of_the_earth_get_an_origin_near_the_cameras(tmp_path):
+    K = np.array([[50, 0, 29], [0, 55, 21], [0, 0, 1.0]])
+    seen = np.stack([in_front(pose(i)) for i in range(2)])
+    rows = np.array([tuple(xyz) for xyz in seen + UTM], [(axis, "f8") for axis in "xyz"])
+    PlyData([PlyElement.describe(rows, "vertex")]).write(str(tmp_path / "p.ply"))
+    path = write(tmp_path, ply_file_path="p.ply")
+    moved(path, UTM)
+    said = Notes()
+    capture = load(path, progress=said)
+    assert capture.cameras is not None and capture.points is not None
+    (note,) = said.lines
+    assert note.startswith(str(path)) and "The origin is now at (" in note
+    for i, xyz in enumerate(capture.points.xyz.numpy()):
+        u, v, w = K @ (capture.cameras.viewmats[i].double().numpy() @ [*xyz, 1])[:3]
+        np.testing.assert_allclose([u / w, v / w], opengl_pixel(pose(i), K, seen[i]), atol=1e-4)
+
+
+def test_cameras_in_one_place_stay_there(tmp_path):
+    frames = [frame(f"images/{i}.jpg", i) for i in range(2)]
+    for one in frames:
+        for row, value in zip(one["transform_matrix"], [3.1, 0.2, 7.7], strict=False):
+            row[3] = value
+    said = Notes()
+    cameras = load(write(tmp_path, frames=frames), progress=said).cameras
+    assert said.lines == [] and cameras is not None
+    np.testing.assert_allclose(cameras.centers.numpy(), [[3.1, 0.2, 7.7]] * 2, rtol=1e-5)
+
+
 def test_the_folder_will_do(tmp_path):
     write(tmp_path)
     assert load(tmp_path).layout == "nerfstudio transforms.json"
@@ -462,6 +503,16 @@ class TestBlender:
         assert capture.cameras is not None
         np.testing.assert_allclose(capture.cameras.Ks[4].numpy(), K, rtol=1e-6)
         np.testing.assert_allclose(capture.cameras.centers[4].numpy(), pose(1)[:3, 3], atol=1e-5)
+
+    def test_coordinates_of_the_earth(self, tmp_path):
+        self.write(tmp_path)
+        for part in ("train", "test"):
+            moved(tmp_path / f"transforms_{part}.json", UTM)
+        said = Notes()
+        cameras = load(tmp_path, progress=said).cameras
+        assert cameras is not None and len(said.lines) == 1
+        apart = cameras.centers[4] - cameras.centers[0]
+        np.testing.assert_allclose(apart.numpy(), pose(1)[:3, 3] - pose(0)[:3, 3], atol=1e-5)
 
     def test_transparent_pictures_lie_on_white(self, tmp_path):
         self.write(tmp_path)

@@ -55,8 +55,13 @@ def read_reconstruction(
     )
 
 
-def cameras_from_reconstruction(reconstruction: pycolmap.Reconstruction, names: Sequence[str]) -> Cameras:
-    """Cameras of the registered images ``names``, in that order; errors as ``read_reconstruction``."""
+def cameras_from_reconstruction(
+    reconstruction: pycolmap.Reconstruction, names: Sequence[str], poses: torch.dtype = torch.float32
+) -> Cameras:
+    """Cameras of the registered images ``names``, in that order; errors as ``read_reconstruction``.
+
+    ``poses`` is what their viewmats come in: float64 for whoever may have to move the origin first.
+    """
     by_name = {image.name: image for image in reconstruction.images.values() if image.has_pose}
     unknown = [name for name in names if name not in by_name]
     if unknown:
@@ -75,7 +80,7 @@ def cameras_from_reconstruction(reconstruction: pycolmap.Reconstruction, names: 
     cameras = [reconstruction.camera(image.camera_id) for image in images]
     distortion = np.array([lenses[image.camera_id][2] for image in images]).reshape(-1, 8)
     return Cameras(
-        viewmats=torch.from_numpy(viewmats).float(),
+        viewmats=torch.from_numpy(viewmats).to(poses),
         Ks=torch.from_numpy(np.array([lenses[i.camera_id][1] for i in images]).reshape(-1, 3, 3)).float(),
         width=torch.tensor([camera.width for camera in cameras], dtype=torch.long),
         height=torch.tensor([camera.height for camera in cameras], dtype=torch.long),

@@ -10,6 +10,7 @@ import torch
 from firstlight.capture._colmap import FAR, cameras_from_reconstruction, points_from_reconstruction
 from firstlight.capture._colmap_files import Model, has_model, read_model
 from firstlight.capture._folder import Masks
+from firstlight.capture._origin import in_single_precision
 from firstlight.capture._paths import inside
 from firstlight.capture._photos import Source, look_through, no_photo_left, posed_photos
 from firstlight.errors import InputError
@@ -60,18 +61,19 @@ def read_colmap(folder: Path, progress: Progress) -> Capture:
     if not seen:
         raise no_photo_left(folder, aside)
     names = [one.photo.name for one in seen]
-    cameras = cameras_from_reconstruction(reconstruction, names)
+    cameras = cameras_from_reconstruction(reconstruction, names, torch.float64)
     photos = posed_photos(seen, cameras.model)
     width = torch.tensor([photo.width for photo in photos])
     height = torch.tensor([photo.height for photo in photos])
     larger = torch.maximum(width, height).double() / torch.maximum(cameras.width, cameras.height)
-    return Capture(
+    capture = Capture(
         photos=photos,
         layout=f"COLMAP project ({model.kind} model {_shown(model.folder, folder)})",
         cameras=cameras.resized(width, height),
         points=points_from_reconstruction(reconstruction, names).resized(larger),
         set_aside=aside,
     )
+    return in_single_precision(capture, model.folder, progress)
 
 
 def _shown(model: Path, folder: Path) -> str:

@@ -31,6 +31,8 @@ def load(
     Blender's ``transforms_train.json``. Where a folder is several of these, cameras with points win over
     cameras, and those over photos alone: for the photos alone give the folder ``images``.
 
+    Coordinates of the Earth, which float32 would blur, get an origin near the cameras; ``progress`` is told.
+
     Photos are only opened, not kept. InputError when there is nothing that can be used; single photos
     that cannot be are in ``Capture.set_aside``.
     """

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 
 from firstlight.capture._colmap import FAR
+from firstlight.capture._origin import in_single_precision
 from firstlight.capture._paths import inside
 from firstlight.capture._photos import Seen, Source, look_through, no_photo_left, posed_photos
 from firstlight.capture._ply_points import read_ply_points
@@ -81,7 +82,7 @@ def read_transforms(path: Path, progress: Progress) -> Capture:
             capture.points = read_ply_points(ply)
         else:
             progress.note(f"{path}: its points are missing (there is no file {ply}); going on without.")
-    return capture
+    return in_single_precision(capture, path, progress)
 
 
 def read_blender(folder: Path, progress: Progress) -> Capture:
@@ -111,7 +112,7 @@ def read_blender(folder: Path, progress: Progress) -> Capture:
     words = f"Blender scene ({train.name}" + (f" and {test.name})" if test else ")")
     capture = _capture([*frames, *held.values()], aside, train, words, progress, background=_WHITE)
     capture.test_names = frozenset(p.name for p in capture.photos if p.name in held) or None
-    return capture
+    return in_single_precision(capture, train, progress)
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:
@@ -238,6 +239,7 @@ def _capture(
     progress: Progress,
     background: tuple[float, float, float] | None = None,
 ) -> Capture:
+    """What the ``frames`` say, their poses still in float64."""
     try:
         sources = [Source(f.name, f.path, f.mask, f.size, background) for f in frames]
     except ValueError as error:
@@ -273,7 +275,7 @@ def _cameras(frames: Sequence[Frame], seen: Sequence[Seen], path: Path) -> Camer
             except ValueError as error:
                 raise InputError(f"{path}: {frame.name}: {error}. {_WAY_OUT}") from error
     return Cameras(
-        viewmats=torch.from_numpy(_world_to_camera(np.stack([f.camera_to_world for f in frames]))).float(),
+        viewmats=torch.from_numpy(_world_to_camera(np.stack([f.camera_to_world for f in frames]))),
         Ks=torch.from_numpy(Ks).float(),
         width=torch.tensor([one.photo.width for one in seen]),
         height=torch.tensor([one.photo.height for one in seen]),
