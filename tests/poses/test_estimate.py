@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from queue import Queue
+from threading import Thread
 
 import cv2
 import numpy as np
+import pycolmap
 import pytest
 import torch
 
 from firstlight.errors import InputError
-from firstlight.poses import Placed, _ladder, estimate
+from firstlight.poses import Placed, _ladder, estimate, place_against
+from firstlight.poses._against import _lens
 from firstlight.poses._mapping import STRICT, map_incrementally, mapping_globally
 from firstlight.poses._quiet import quiet
 from firstlight.progress import Silent
-from firstlight.scene import Capture, Picture, Similarity
+from firstlight.scene import Cameras, Capture, Cloud, Picture, Similarity
 from tests.poses.corner import FOCAL, HEIGHT, WIDTH, corner, look_at, photo_of, photograph, walk
 
 
@@ -112,6 +116,59 @@ def test_global_mapping_beside_other_work_gives_the_same_bits(truth):
         alone, together = globally(lambda: None), globally(incrementally)
     assert len(alone) == len(truth)
     np.testing.assert_array_equal(alone, together)
+
+
+def test_global_mapping_that_cannot_begin_says_so_instead_of_waiting(monkeypatch):
+    def refuse(*given: object) -> None:
+        raise RuntimeError("no memory")
+
+    nothing = _ladder.Evidence([], [], [], {})
+    heard: Queue[BaseException] = Queue()
+
+    def globally() -> None:
+        try:
+            with _ladder._database(nothing) as database, mapping_globally(database, 0) as models:
+                models()
+        except RuntimeError as error:
+            heard.put(error)
+
+    monkeypatch.setattr(pycolmap, "GlobalPipeline", refuse)
+    Thread(target=globally, daemon=True).start()
+    assert "no memory" in str(heard.get(timeout=30))
+
+
+def test_a_photo_held_the_other_way_is_placed_against_the_others(placed, truth):
+    view = look_at((0.1, -0.7, -1.5), (-0.3, 0.2, 1.8))
+    tilted = np.eye(4)
+    tilted[:2, :2] = [[0, 1], [-1, 0]]
+    upright = photo_of("upright.png", np.ascontiguousarray(np.rot90(photograph(tilted @ view), -1)))
+    stray = corner(1, scene=1, prefix="other/").photos[0]
+    found = place_against(placed, [stray, upright])
+    assert [(v.name, v.placed) for v in found.verdicts[6:]] == [(stray.name, False), ("upright.png", True)]
+    assert found.verdicts[7].observations > 50
+    cameras = found.capture.cameras
+    assert cameras is not None
+    focal = float(cameras.Ks[0, 0, 0])
+    assert torch.allclose(cameras.Ks[6], torch.tensor([[focal, 0, 135], [0, focal, 180], [0, 0, 1]]))
+    viewmats = torch.cat([truth.cameras.viewmats, torch.from_numpy(view).float()[None]])
+    right = replace(found.capture, cameras=replace(cameras, viewmats=viewmats))
+    turned, moved = pose_errors(found.capture, right)
+    assert turned < 0.3 and moved < 0.02
+
+
+def test_a_photo_is_seen_through_the_lens_that_it_shares_with_others(truth):
+    lying, standing = truth.photos[0], replace(truth.photos[1], width=HEIGHT, height=WIDTH)
+    Ks = torch.tensor(
+        [[[330.0, 0, 180], [0, 330, 135], [0, 0, 1]], [[400.0, 0, 130], [0, 400, 170], [0, 0, 1]]]
+    )
+    size = torch.tensor([WIDTH, HEIGHT]), torch.tensor([HEIGHT, WIDTH])
+    cameras = Cameras(torch.eye(4).repeat(2, 1, 1), Ks, *size)
+    for photo, own in ((lying, 0), (standing, 1)):
+        for partner in (0, 1):
+            assert torch.equal(_lens(photo, partner, [lying, standing], cameras).Ks[0], Ks[own])
+    half = _lens(standing.resized(WIDTH // 2), 0, [lying, standing], cameras)
+    assert half.Ks[0].tolist() == [[165, 0, 67.5], [0, 165, 90], [0, 0, 1]]
+    assert (int(half.width), int(half.height)) == (135, 180)
 
 
 def test_it_says_nothing_on_the_screen(truth, capfd):
@@ -235,3 +292,11 @@ def test_panoramas_do_not_mix_with_photos(truth):
     found = estimate(Capture([*truth.photos[:5], odd], "test"))
     assert [v.placed for v in found.verdicts] == [True] * 5 + [False]
     assert "panorama" in found.verdicts[5].reason
+
+
+def test_cameras_and_clouds_that_a_capture_has_are_not_looked_at(truth):
+    one, three = torch.ones(1), torch.ones(1, 3)
+    cloud = Cloud(three, three.byte(), three, one, one, one, one.long())
+    photos = [*truth.photos[:5], replace(truth.photos[5], panorama=True)]
+    found = estimate(replace(truth, photos=photos, cloud=cloud)).capture
+    assert len(found) == 5 and found.cloud is None

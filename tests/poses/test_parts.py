@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pycolmap
 import pytest
+import torch
 
-from firstlight.poses._extend import _scale, _Seen
-from firstlight.poses._features import Features
+from firstlight.poses import resect
+from firstlight.poses._extend import _scale, _Seen, extend
+from firstlight.poses._features import Features, Matches
 from firstlight.poses._focal import shared_focal
 from firstlight.poses._guided import match_along_lines, sort_into_cells
+from firstlight.poses._mapping import lens_cameras
 from firstlight.poses._matching import MAX_ANGLE, RATIO, UNIT, match_nearest
 from firstlight.poses._mirrored import flipped
+from firstlight.poses._pairs import Link
+from firstlight.poses._refine import adjusted
 from firstlight.poses._sift import Sift, root_sift
-from tests.poses.corner import WIDTH, look_at, photo_of, photograph
+from firstlight.poses._undistort import lenses_of
+from firstlight.scene import Cameras
+from tests.poses.corner import HEIGHT, WIDTH, look_at, photo_of, photograph
 
 
 def descriptors(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -123,6 +131,75 @@ def test_the_distance_of_a_photo_comes_from_points_that_are_known_or_beside_them
     wild = depth[100:] / 1.7 * rng.uniform(0.3, 3, 100)
     assert _scale(seen, beside, xy[100:], wild, 800) is None
     assert _scale(seen, beside, xy[100:] + 5000, depth[100:], 800) is None
+
+
+def test_a_photo_is_placed_through_the_lens_that_the_model_found_for_another_photo() -> None:
+    """Photos 0 and 1 share a lens, 2 and 3 another one, which EXIF knows nothing of; 3 is missing."""
+    rng = np.random.default_rng(0)
+    xyz = rng.uniform((-2, -1.5, 4), (2, 1.5, 6), (200, 3))
+    rgb = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    unknown = lens_cameras([photo_of(f"{i}.png", rgb, lens="ab"[i // 2]) for i in range(4)])
+    focals = {1: 300.0, 2: 520.0}
+    known = [
+        pycolmap.Camera.create_from_model_name(number, "SIMPLE_RADIAL", focals[number], WIDTH, HEIGHT)
+        for number in (1, 1, 2, 2)
+    ]
+    poses = [pycolmap.Rigid3d(pycolmap.Rotation3d(), np.array([-0.8 * i, -0.1 * i * i, 0])) for i in range(4)]
+    features = []
+    for pose, camera in zip(poses, known, strict=True):
+        xy = camera.img_from_cam(xyz + pose.translation).astype(np.float32)
+        features.append(Features(xy, np.zeros((200, 1), np.uint8), np.zeros((200, 3), np.uint8)))
+    geometry = pycolmap.TwoViewGeometry()
+    geometry.config = pycolmap.TwoViewGeometryConfiguration.CALIBRATED.value
+    geometry.inlier_matches = np.stack([np.arange(200)] * 2, 1).astype(np.uint32)
+    link = Link(Matches(geometry.inlier_matches, np.ones(200, np.float32)), geometry)
+    links = dict.fromkeys(((0, 1), (0, 2), (1, 2), (0, 3)), link)
+    names = [f"{i}.png" for i in range(4)]
+    model = adjusted({i: poses[i] for i in range(3)}, names, features, known, links, 0)
+    placed = extend(model, unknown, features, links, 0)[4]
+    step = placed * model.image(1).cam_from_world().inverse()
+    assert np.rad2deg(step.rotation.angle()) < 0.5
+    direction = step.translation / np.linalg.norm(step.translation)
+    assert direction @ poses[3].translation > 0.999 * np.linalg.norm(poses[3].translation)
+
+
+def test_what_exif_says_of_a_lens_counts_in_any_order() -> None:
+    rgb = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    told = [None, 500.0, 300.0, 310.0]
+    photos = [replace(photo_of(f"{i}.png", rgb), focal=focal) for i, focal in enumerate(told)]
+    for order in ([0, 1, 2, 3], [3, 2, 1, 0], [1, 0, 3, 2]):
+        cameras = lens_cameras([photos[i] for i in order])
+        assert {camera.camera_id for camera in cameras} == {1}
+        assert cameras[0].has_prior_focal_length and cameras[0].mean_focal_length() == 310
+    assert not lens_cameras(photos[:1])[0].has_prior_focal_length
+    alone = lens_cameras(photos, apart=True)
+    assert len({camera.camera_id for camera in alone}) == 4
+    assert not any(camera.has_prior_focal_length for camera in alone)
+
+
+@pytest.mark.parametrize("model", ["pinhole", "fisheye"])
+def test_a_pose_is_found_through_a_lens_that_bends(model) -> None:
+    rng = np.random.default_rng(7)
+    viewmat = look_at((0.4, -0.3, -1.0), (0.1, 0.2, 4.0))
+    xyz = rng.uniform((-3, -2, 1), (3, 2, 4), (200, 3))
+    local = xyz @ viewmat[:3, :3].T + viewmat[:3, 3]
+    K = torch.tensor([[[200.0, 0, 190], [0, 200, 140], [0, 0, 1]]])
+    size = torch.tensor([WIDTH]), torch.tensor([HEIGHT])
+    bent = torch.tensor([[-0.05, 0.01, 0.002, -0.001, 0, 0, 0, 0]])
+    camera = Cameras(torch.eye(4)[None], K, *size, model, bent)
+    xy, _ = lenses_of(camera)[0].project(local[:, 0] / local[:, 2], local[:, 1] / local[:, 2])
+    found = resect(xy, xyz, camera)
+    assert found is not None and found.inliers.mean() > 0.9
+    np.testing.assert_allclose(found.viewmat, viewmat, atol=1e-3)
+
+
+def test_no_pose_is_made_up_for_cameras_without_a_pinhole() -> None:
+    one = torch.tensor([9])
+    with pytest.raises(ValueError, match="orthographic"):
+        resect(
+            np.zeros((20, 2)), np.zeros((20, 3)),
+            Cameras(torch.eye(4)[None], torch.eye(3)[None], one, one, "orthographic"),
+        )  # fmt: skip
 
 
 def test_sigterm_ends_the_process_without_a_stack_trace():

@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 from firstlight.errors import InputError
 from firstlight.poses._features import Features, extract_all
 from firstlight.poses._lens import Floats
+from firstlight.poses._mapping import lens_group
 from firstlight.poses._placed import Placed, Verdict
 from firstlight.poses._resection import resect
 from firstlight.poses._sift import Sift
@@ -38,7 +39,7 @@ class _Found(NamedTuple):
     """Where a photo was found to be."""
 
     viewmat: Floats  # [4, 4]
-    partner: int  # the photo of the model with which it shares most, and its lens
+    lens: Cameras  # one, whose own pose means nothing
     verdict: Verdict
 
 
@@ -47,10 +48,11 @@ def place_against(
 ) -> Placed:
     """``placed`` with ``photos`` added, whose cameras are found without changing those that are there.
 
-    This is for photos that a method must not have seen but is measured with. Each gets the lens of the photo
-    with which it shares most, and its pose by PnP from points of the model; where these are too few, it
-    starts from the pose of that photo, and the verdict says so. One that shares nothing is left out.
-    Points and their tracks stay as they are. InputError for panoramas.
+    This is for photos that a method must not have seen but is measured with. Each gets the lens that it
+    shares with photos of the model, or else that of the photo with which it has most in common, and its pose
+    by PnP from points of the model; where these are too few, it starts from the pose of that photo, and the
+    verdict says so. One that has nothing in common with any is left out. Points and their tracks stay as they
+    are. InputError for panoramas.
     """
     progress = progress or Silent()
     model, cameras, points = placed.capture, placed.capture.cameras, placed.capture.points
@@ -71,7 +73,7 @@ def place_against(
         cameras=_with(cameras, kept),
         set_aside=model.set_aside + [SetAside(one.name, one.reason) for one in lost],
     )
-    verdicts = placed.verdicts + [one.verdict for _, one in kept] + lost
+    verdicts = placed.verdicts + [one.verdict if isinstance(one, _Found) else one for one in found]
     return Placed(capture, verdicts, placed.method + "; held-out photos placed against it")
 
 
@@ -103,15 +105,16 @@ def _find(
         reason = features.trouble or "shares nothing with the photos that the scene is made from"
         return Verdict(photo.name, False, reason)
     pixels, xyz = _correspondences(features, matches, known)
-    pose = resect(pixels, xyz, _scaled(cameras, partner, photo), fewest=_ENOUGH, seed=seed)
+    lens = _lens(photo, partner, model_photos, cameras)
+    pose = resect(pixels, xyz, lens, fewest=_ENOUGH, seed=seed)
     if pose is None:
         viewmat = cameras.viewmats[partner].double().numpy()
         reason = f"not placed by points; starts from the camera of {name}, with which it shares most"
-        return _Found(viewmat, partner, Verdict(photo.name, True, reason, matches=shared, partner=name))
+        return _Found(viewmat, lens, Verdict(photo.name, True, reason, matches=shared, partner=name))
     inliers = int(pose.inliers.sum())
     reason = f"placed by {inliers} points of the other photos, without changing these"
     verdict = Verdict(photo.name, True, reason, observations=inliers, matches=shared, partner=name)
-    return _Found(pose.viewmat, partner, verdict)
+    return _Found(pose.viewmat, lens, verdict)
 
 
 def _correspondences(
@@ -126,14 +129,25 @@ def _correspondences(
     return np.concatenate(pixels), np.concatenate(points)
 
 
-def _scaled(cameras: Cameras, index: int, photo: Photo) -> Cameras:
-    """The lens of one camera over a photo of perhaps another size."""
-    return cameras.select([index]).resized(torch.tensor([photo.width]), torch.tensor([photo.height]))
+def _lens(photo: Photo, partner: int, model_photos: list[Photo], cameras: Cameras) -> Cameras:
+    """The lens of the model's photos that share one with ``photo``; where none does, its partner's.
+
+    Of another size, or with the camera held the other way, the same lens has the same focal length beside the
+    long side of the picture.
+    """
+    alike = [i for i, one in enumerate(model_photos) if lens_group(one) == lens_group(photo)]
+    if alike:
+        return cameras.select([partner if partner in alike else alike[0]])
+    lens = cameras.select([partner])
+    Ks = lens.Ks.clone()
+    Ks[:, [0, 1], [0, 1]] *= max(photo.width, photo.height) / float(torch.maximum(lens.width, lens.height))
+    Ks[:, :2, 2] = torch.tensor([photo.width / 2, photo.height / 2])
+    return replace(lens, Ks=Ks, width=torch.tensor([photo.width]), height=torch.tensor([photo.height]))
 
 
 def _with(cameras: Cameras, kept: list[tuple[Photo, _Found]]) -> Cameras:
     """``cameras``, then one for each photo that was found."""
-    new = [_scaled(cameras, one.partner, photo) for photo, one in kept]
+    new = [one.lens for _, one in kept]
     viewmats = [torch.from_numpy(one.viewmat).to(cameras.viewmats)[None] for _, one in kept]
     bent = cameras.distortion
     return replace(

@@ -44,6 +44,8 @@ def extend(
     things are about as far away as what is seen next to them. That is a weak hold, and the verdict says so.
     """
     poses = {i: model.image(i).cam_from_world() for i in model.reg_image_ids()}
+    found_lenses = dict(model.cameras)
+    lenses = [found_lenses.get(camera.camera_id, camera) for camera in cameras]
     seen = {i: _seen(model, i) for i in poses}
     found: dict[int, pycolmap.Rigid3d] = {}
     order = sorted(links, key=lambda pair: (-links[pair].inliers, pair))
@@ -55,8 +57,7 @@ def extend(
                 continue
             rows = links[pair].geometry.inlier_matches
             a, b = (rows[:, 0], rows[:, 1]) if here < there else (rows[:, 1], rows[:, 0])
-            lens = model.camera(model.image(here + 1).camera_id)
-            other = lens if cameras[there].camera_id == cameras[here].camera_id else cameras[there]
+            lens, other = lenses[here], lenses[there]
             pose = _pose_up_to_scale(lens, features[here].xy[a], other, features[there].xy[b], seed)
             if pose is None:
                 continue

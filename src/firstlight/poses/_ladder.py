@@ -117,7 +117,7 @@ def structure_from_motion(
             best = best if alone is best else _refined(alone, seed, progress)
         if not best.models:
             raise refusal(best.evidence.photos, best.evidence.features, best.evidence.links)
-        placed = _finish(replace(capture, photos=photos), best, aside)
+        placed = _finish(capture, best, aside)
     progress.note(f"{len(placed.capture)} of {len(photos)} photos placed ({placed.method})")
     for line in spoken(placed.verdicts):
         progress.note(line)
@@ -363,6 +363,7 @@ def _finish(capture: Capture, best: Attempt, other_kind: list[SetAside]) -> Plac
         photos=[evidence.photos[i] for i in index],
         cameras=cameras,
         points=points,
+        cloud=None,  # of other cameras
         set_aside=capture.set_aside + left_out,
     )
     return Placed(placed, found + [Verdict(one.name, False, one.reason) for one in other_kind], best.how)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,16 +39,23 @@ def lens_cameras(photos: Sequence[Photo], apart: bool = False) -> list[pycolmap.
     """One camera a photo; photos of one lens and size share it (the same ``camera_id``).
 
     Photos whose EXIF names no lens are taken to share one too, as one folder mostly comes from one camera,
-    and a shared focal length is known far better; ``apart`` gives each photo its own and asks no EXIF.
+    and a shared focal length is known far better: the middling one of what EXIF says of a lens's photos.
+    ``apart`` gives each photo its own and asks no EXIF.
     """
-    known: dict[tuple[str | None, int, int, str], pycolmap.Camera] = {}
-    cameras = []
-    for photo in photos:
-        key = (photo.lens, photo.width, photo.height, photo.name if apart else "")
-        if key not in known:
-            known[key] = _camera(photo, len(known) + 1, None if apart else photo.focal)
-        cameras.append(known[key])
-    return cameras
+    keys = [photo.name if apart else lens_group(photo) for photo in photos]
+    groups: dict[Hashable, list[Photo]] = {key: [] for key in keys}
+    for key, photo in zip(keys, photos, strict=True):
+        groups[key].append(photo)
+    cameras = {}
+    for number, (key, group) in enumerate(groups.items(), 1):
+        focals = [photo.focal for photo in group if photo.focal is not None and not apart]
+        cameras[key] = _camera(group[0], number, float(np.median(focals)) if focals else None)
+    return [cameras[key] for key in keys]
+
+
+def lens_group(photo: Photo) -> Hashable:
+    """Equal for photos that are taken to share a lens."""
+    return photo.lens, photo.width, photo.height
 
 
 def _camera(photo: Photo, number: int, believed: float | None) -> pycolmap.Camera:
@@ -122,9 +129,11 @@ def mapping_globally(
     begun = Event()
 
     def run() -> list[pycolmap.Reconstruction]:
-        manager = pycolmap.ReconstructionManager()
-        pipeline = pycolmap.GlobalPipeline(_global_options(seed), database, manager)
-        begun.set()
+        try:
+            manager = pycolmap.ReconstructionManager()
+            pipeline = pycolmap.GlobalPipeline(_global_options(seed), database, manager)
+        finally:  # or nobody would hear of what went wrong
+            begun.set()
         pipeline.run()
         return _largest_first(manager)
 

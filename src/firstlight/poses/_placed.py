@@ -28,7 +28,9 @@ class Placed:
     """The photos that could be placed, and a verdict on each that was given."""
 
     capture: Capture  # of the placed photos: cameras with distortion, points with tracks
-    verdicts: list[Verdict]  # one for each photo that was given, in their order; those of another kind last
+    # One for each photo that was given, in their order; then those that nobody tried to place; then those
+    # that were to be placed against the others, in their order too.
+    verdicts: list[Verdict]
     method: str  # how it was done, in words
 
 

@@ -34,13 +34,19 @@ def resect(
     """Where the one ``camera`` stands that sees points ``xyz`` [M, 3] at ``pixels`` [M, 2].
 
     Its lens is taken as it is, distortion included, and its pose is not looked at. None when fewer than
-    ``fewest`` points agree on a pose within ``max_error`` pixels.
+    ``fewest`` points agree on a pose within ``max_error`` pixels, as a pinhole of the same focal length would
+    show them. ValueError for lenses that are neither pinhole nor fisheye.
     """
-    if len(pixels) < fewest:
-        return None
     K = camera.Ks[0].double().numpy()
     bent = np.zeros(8) if camera.distortion is None else camera.distortion[0].double().numpy()
-    straight = cv2.undistortPoints(pixels[:, None], K, bent, P=K)[:, 0]
+    if camera.model not in ("pinhole", "fisheye"):
+        raise ValueError(f"poses are found for pinhole and fisheye cameras, not for {camera.model} ones")
+    if len(pixels) < fewest:
+        return None
+    if camera.model == "fisheye":
+        straight = cv2.fisheye.undistortPoints(pixels[:, None], K, bent[:4], P=K)[:, 0]
+    else:
+        straight = cv2.undistortPoints(pixels[:, None], K, bent, P=K)[:, 0]
     pinhole = pycolmap.Camera(
         model="PINHOLE",
         width=int(camera.width[0]),
