@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pycolmap
 import pytest
@@ -21,7 +22,7 @@ from firstlight.poses._matching import MAX_ANGLE, RATIO, UNIT, match_nearest
 from firstlight.poses._mirrored import flipped
 from firstlight.poses._pairs import Link
 from firstlight.poses._refine import adjusted
-from firstlight.poses._sift import Sift, root_sift
+from firstlight.poses._sift import Sift, _chosen, root_sift
 from firstlight.poses._undistort import lenses_of
 from firstlight.scene import Cameras
 from tests.poses.corner import HEIGHT, WIDTH, look_at, photo_of, photograph
@@ -55,6 +56,36 @@ def test_nearest_matches_are_those_of_brute_force():
     assert found.rows.tolist() == [list(pair) for pair in expected] and len(expected) > 150
     ratio = [np.sort(angle[i])[0] / np.sort(angle[i])[1] for i, _ in expected]
     assert np.allclose(found.confidence, 1 - np.array(ratio), atol=1e-4)
+
+
+def test_what_looks_the_same_twice_matches_nothing() -> None:
+    rng = np.random.default_rng(6)
+    once, twice = descriptors(rng, 60), descriptors(rng, 60)
+    nearly = twice.copy()
+    nearly[np.arange(60), twice.argmax(1)] -= 1  # another rounding
+    for again in (twice, nearly):
+        found = match_nearest(np.concatenate([once, twice]), np.concatenate([once, twice, again]))
+        assert found.rows.tolist() == [[i, i] for i in range(60)]
+        assert found.confidence.min() > 0.5
+    row = np.stack([np.arange(180) * 10.0, np.zeros(180)], -1)
+    first, second = [
+        sort_into_cells(Features(xy.astype(np.float32), d, np.zeros((len(d), 3), np.uint8)), xy)
+        for xy, d in (
+            (row[:120], np.concatenate([once, twice])),
+            (row, np.concatenate([once, twice, twice])),
+        )
+    ]
+    level = np.array([[0, 0, 0], [0, 0, -1], [0, 1, 0.0]])  # all lie on one row of pixels
+    along = match_along_lines(first, second, level, 1.0)
+    assert sorted(along.rows.tolist()) == [[i, i] for i in range(60)]
+
+
+def test_an_enlarged_mask_keeps_what_lies_on_its_pixels() -> None:
+    mask = np.array([[0, 255, 255]], np.uint8)
+    keypoints = [
+        cv2.KeyPoint(float(x), 0.0, 1.0) for x in range(4)
+    ]  # each pixel three quarters of the mask's
+    assert [k.pt[0] for k in _chosen(keypoints, mask, 4, 1, 8)] == [1, 2, 3]
 
 
 def test_flipped_descriptors_are_those_of_the_mirror_image() -> None:

@@ -22,7 +22,7 @@ class Features:
     """N keypoints of one photo, those that are found again most surely first."""
 
     xy: npt.NDArray[np.float32]  # [N, 2] pixels of the photo, pixel centres at +0.5
-    descriptors: npt.NDArray[Any]  # [N, D] whole numbers of 8 bits: unit vectors times ``length``, rounded
+    descriptors: npt.NDArray[Any]  # [N, D] whole numbers: unit vectors times ``length``, rounded
     rgb: npt.NDArray[np.uint8]  # [N, 3] the colour there
     size: tuple[int, int] = (0, 0)  # width and height of the photo
     length: float = 512.0

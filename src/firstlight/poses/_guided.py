@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from firstlight.poses._features import Features, Matches
-from firstlight.poses._matching import MAX_ANGLE, RATIO
+from firstlight.poses._matching import RATIO, angle_ratio
 
 Floats = npt.NDArray[np.float64]
 _CELL = 24.0  # pixels
@@ -68,9 +68,8 @@ def match_along_lines(a: Sorted, b: Sorted, fundamental: Floats, radius: float) 
         b.corner[1],
         radius,
     )
-    nearest = np.arccos(np.clip(best / a.length**2, -1, 1))
-    ratio = nearest / np.maximum(np.arccos(np.clip(second / a.length**2, -1, 1)), 1e-12)
-    i = np.flatnonzero((nearest <= MAX_ANGLE) & (ratio < RATIO) & (index >= 0))
+    ratio = angle_ratio(best, second, a.length)
+    i = np.flatnonzero((ratio < RATIO) & (index >= 0))
     i = i[back[index[i]] == i]
     rows = np.stack([a.place[i], b.place[index[i]]], 1).astype(np.uint32)
     return Matches(rows, (1 - ratio[i]).astype(np.float32))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
+from typing import Any
 
 import numba
 import numpy as np
@@ -46,6 +47,17 @@ def match_nearest(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> Matches
     return Matches(pairs, (1 - ratio[i]).astype(np.float32))
 
 
+def angle_ratio(best: npt.NDArray[Any], second: npt.NDArray[Any], length: float) -> npt.NDArray[Any]:
+    """[N] nearest over second nearest angle, from the two largest dot products of descriptors of ``length``.
+
+    1 where not even the nearest is near, or where the second is as near: rounding a descriptor moves its dot
+    products by up to about one ``length``. Two equal descriptors would both be at no angle to a third.
+    """
+    nearest, next_one = (np.arccos(np.clip(one / length**2, -1, 1)) for one in (best, second))
+    clear = (nearest <= MAX_ANGLE) & (best - second > length)
+    return np.where(clear, nearest / np.maximum(next_one, 1e-12), 1)
+
+
 class _ShortFactors:
     """Lets torch round the factors of float32 products to bfloat16, while any thread asks for it.
 
@@ -84,11 +96,8 @@ class _Nearest:
         self.index = np.zeros(count, np.int32)
 
     def ratio(self) -> npt.NDArray[np.float32]:
-        """[N] nearest over second nearest angle; 1 where not even the nearest is near."""
-        nearest = np.arccos(np.clip(self.best / UNIT**2, -1, 1))
-        next_one = np.arccos(np.clip(self.second / UNIT**2, -1, 1))
-        ratio = nearest / np.maximum(next_one, 1e-12)
-        return np.where(nearest <= MAX_ANGLE, ratio, 1).astype(np.float32)
+        """[N] as ``angle_ratio`` gives it."""
+        return angle_ratio(self.best, self.second, UNIT).astype(np.float32)
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)

@@ -66,7 +66,7 @@ def _chosen(
     if mask is not None and keypoints:
         xy = np.array([k.pt for k in keypoints], np.float32) + 0.5
         column, row = pixels_of(xy, width, height)
-        keep = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)[row, column] > 0
+        keep = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)[row, column] > 0
         keypoints = [k for k, kept in zip(keypoints, keep.tolist(), strict=True) if kept]
     # By everything, so that the order does not hang on how OpenCV's threads took turns.
     keypoints = sorted(keypoints, key=lambda k: (-k.size, k.pt, k.angle))
