@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from firstlight.errors import InputError
 from firstlight.poses import Placed, Verdict, given, load_placed, save_placed, save_poses
@@ -92,6 +94,18 @@ def test_photos_of_another_size_are_refused(placed, tmp_path):
 def test_a_broken_file_is_refused(placed, tmp_path, content):
     (tmp_path / "poses.safetensors").write_bytes(content)
     with pytest.raises(InputError, match="Delete it"):
+        load_placed(tmp_path, everything())
+
+
+@pytest.mark.parametrize("lost", ["cameras.viewmats", "points.track_photo"])
+def test_a_file_that_lacks_something_is_refused(placed, tmp_path, lost):
+    save_placed(tmp_path, placed)
+    path = tmp_path / "poses.safetensors"
+    with safe_open(path, framework="pt") as file:
+        about, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    del tensors[lost]
+    save_file(tensors, path, metadata=about)
+    with pytest.raises(InputError, match=f"{lost}.*Delete it"):
         load_placed(tmp_path, everything())
 
 

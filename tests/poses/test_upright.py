@@ -85,6 +85,16 @@ def test_a_drone_that_looks_straight_down_on_its_way_out_and_back(somehow):
     assert (level.cameras.rotations[:, 2, 1] > 0.999).all()  # they look along +y: down
 
 
+def test_where_verticals_cancel_down_is_what_the_first_picture_takes_for_it(somehow):
+    eyes = [[0, 0, 0], [2.0, 0, 2]]
+    viewmats = looking(eyes, [[0, 0, 1], [3.0, 0, 2]])
+    viewmats[1] = torch.diag(torch.tensor([-1.0, -1, 1, 1], dtype=torch.float64)) @ viewmats[1]  # on its head
+    level = upright(capture_of(viewmats).transform(somehow)).cameras
+    assert level is not None
+    torch.testing.assert_close(torch.linalg.det(level.rotations), torch.ones(2, dtype=torch.float64))
+    assert float(level.rotations[0, 1, 1]) == pytest.approx(1)
+
+
 def test_points_move_with_the_cameras_and_twice_is_once(somehow):
     capture = capture_of(orbit()).transform(somehow)
     once = upright(capture)

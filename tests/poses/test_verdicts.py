@@ -57,6 +57,14 @@ def test_a_camera_that_only_turned_gets_no_baseline() -> None:
         estimate(turning_in_front_of(picture, turns, wide=1.25))
 
 
+def test_the_same_view_in_two_sizes_is_the_same_view() -> None:
+    rgb = load_demo().photos[0].decode().rgb
+    small = np.asarray(cv2.resize(rgb, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
+    photos = [photo_of("a.png", rgb, lens=None), photo_of("b.png", small, lens=None)]
+    with pytest.raises(InputError, match=r"show the same view"):
+        estimate(Capture(photos, "test"))
+
+
 @pytest.mark.photos
 def test_a_real_room_seen_from_one_spot_is_refused() -> None:
     panorama = firstlight.load(photo_set("pano-flat") / "images").photos[0].decode().rgb

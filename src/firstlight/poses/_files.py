@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +15,7 @@ from safetensors.torch import save_file
 from firstlight.errors import InputError
 from firstlight.files.atomic import atomic_write
 from firstlight.poses._placed import Placed, Verdict
-from firstlight.scene import CameraModel, Cameras, Capture, Points, SetAside
+from firstlight.scene import CameraModel, Cameras, Capture, Photo, Points, SetAside
 
 _CAMERAS = ("viewmats", "Ks", "width", "height", "distortion")
 _POINTS = ("xyz", "rgb", "error", "track_point", "track_photo")
@@ -87,32 +88,43 @@ def load_placed(folder: Path, capture: Capture) -> Placed:
     """
     path = folder / PLACED_FILE
     about, tensors = _read(path)
+    try:
+        cameras = Cameras(
+            tensors["cameras.viewmats"],
+            tensors["cameras.Ks"],
+            tensors["cameras.width"],
+            tensors["cameras.height"],
+            cast(CameraModel, about["model"]),
+            tensors.get("cameras.distortion"),
+        )
+        points = Points(*(tensors[f"points.{n}"] for n in _POINTS)) if "points.xyz" in tensors else None
+        aside = [SetAside(**one) for one in about["set_aside"]]
+        verdicts, method = [Verdict(**one) for one in about["verdicts"]], about["method"]
+        sizes = list(zip(about["names"], cameras.width.tolist(), cameras.height.tolist(), strict=True))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: is damaged ({error}). Delete it to find the cameras anew.") from error
+    photos = _photos_of(sizes, capture, path)
+    placed = replace(capture, photos=photos, cameras=cameras, points=points, set_aside=aside)
+    return Placed(placed, verdicts, method)
+
+
+def _photos_of(sizes: Sequence[tuple[str, int, int]], capture: Capture, path: Path) -> list[Photo]:
+    """The photos of ``capture`` by name, where they still are as wide and high as ``path`` says."""
     by_name = {photo.name: photo for photo in capture.photos}
-    missing = [name for name in about["names"] if name not in by_name]
+    missing = [name for name, _, _ in sizes if name not in by_name]
     if missing:
         raise InputError(
             f"{path} was made for other photos: {', '.join(missing[:3])} of it not found among the photos. "
             "Give the same photos, or choose another output folder."
         )
-    photos = [by_name[name] for name in about["names"]]
-    cameras = Cameras(
-        tensors["cameras.viewmats"],
-        tensors["cameras.Ks"],
-        tensors["cameras.width"],
-        tensors["cameras.height"],
-        cast(CameraModel, about["model"]),
-        tensors.get("cameras.distortion"),
-    )
-    for photo, width, height in zip(photos, cameras.width.tolist(), cameras.height.tolist(), strict=True):
+    for name, width, height in sizes:
+        photo = by_name[name]
         if (photo.width, photo.height) != (width, height):
             raise InputError(
-                f"{path} was made for {photo.name} in {width}×{height} pixels; now it has "
+                f"{path} was made for {name} in {width}×{height} pixels; now it has "
                 f"{photo.width}×{photo.height}. Give the same photos, or choose another output folder."
             )
-    points = Points(*(tensors[f"points.{n}"] for n in _POINTS)) if "points.xyz" in tensors else None
-    aside = [SetAside(**one) for one in about["set_aside"]]
-    placed = replace(capture, photos=photos, cameras=cameras, points=points, set_aside=aside)
-    return Placed(placed, [Verdict(**one) for one in about["verdicts"]], about["method"])
+    return [by_name[name] for name, _, _ in sizes]
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:

@@ -8,13 +8,15 @@ from torch import Tensor
 from firstlight.scene import Cameras, Capture, Similarity
 
 _PULL = 0.02  # weight of the mean picture vertical against what the picture horizontals say
+_CANCELLED = 1e-6  # a mean of unit verticals that is shorter is rounding alone, and points anywhere
 
 
 def upright(capture: Capture) -> Capture:
     """Turn, shift and scale a capture of unknown frame so that the frame makes sense.
 
     - Down is +y: photographers keep the horizon level, so down is the direction most nearly at right angles
-      to every picture's horizontal, and nearest to the mean picture vertical where that leaves it open.
+      to every picture's horizontal, and nearest to the mean picture vertical where that leaves it open, or
+      to that of the first picture where they cancel.
       Photos that all look the same way but whose verticals disagree look straight down, as a drone does:
       then down is where they look.
     - The mean horizontal viewing direction is +z, or that of the first photo where they cancel.
@@ -44,6 +46,8 @@ def _down(axes: Tensor) -> Tensor:
     mean_vertical, mean_ahead = vertical.mean(0), ahead.mean(0)
     if mean_vertical.norm() < 0.5 and mean_ahead.norm() > 0.9:
         return _unit(mean_ahead)
+    if mean_vertical.norm() < _CANCELLED:
+        mean_vertical = vertical[0]
     # min over g of mean (right · g)² + pull · |g − vertical|²
     spread = right.T @ right / len(right)
     pulled = spread + _PULL * torch.eye(3, dtype=torch.float64)

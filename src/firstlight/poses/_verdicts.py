@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pycolmap
 
 from firstlight.errors import InputError
 from firstlight.poses._confidence import WEAK, confidence
-from firstlight.poses._features import Features
+from firstlight.poses._features import Features, Pair
 from firstlight.poses._pairs import MIN_INLIERS, Link, Links
 from firstlight.poses._parallax import shows_parallax
 from firstlight.poses._placed import Verdict
@@ -131,7 +130,7 @@ def refusal(photos: Sequence[Photo], features: Sequence[Features], links: Links)
             f"The {len(photos)} photos overlap ({len(verified)} pairs do), but share too little to find "
             "depth. Take more photos, each sharing at least half of its view with the one before."
         )
-    moved = max(_motion(features, pair, link) / photos[pair[0]].width for pair, link in verified.items())
+    moved = max(_motion(photos, features, pair, link) for pair, link in verified.items())
     if moved < SAME_VIEW:
         return InputError(
             f"The {len(photos)} photos show the same view: nothing moves between them, so there is no depth "
@@ -154,8 +153,8 @@ def _too_plain(photos: Sequence[Photo], features: Sequence[Features]) -> str:
     )
 
 
-def _motion(features: Sequence[Features], pair: tuple[int, int], link: Link) -> float:
-    """Median distance in pixels by which the consistent matches of a pair moved."""
+def _motion(photos: Sequence[Photo], features: Sequence[Features], pair: Pair, link: Link) -> float:
+    """Median distance by which the consistent matches of a pair moved, each photo's width being one."""
     rows = link.geometry.inlier_matches
-    step: npt.NDArray[np.float32] = features[pair[0]].xy[rows[:, 0]] - features[pair[1]].xy[rows[:, 1]]
-    return float(np.median(np.linalg.norm(step, axis=1)))
+    before, after = (features[i].xy[rows[:, k]] / photos[i].width for k, i in enumerate(pair))
+    return float(np.median(np.linalg.norm(before - after, axis=1)))
