@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from numba import get_num_threads, set_num_threads
 
 from firstlight.geometry import Geometry, densify, find_geometry
-from firstlight.scene import Capture, Picture
+from firstlight.geometry._depth_map import DepthMap
+from firstlight.geometry._field import _Lesson
+from firstlight.geometry._neighbours import choose_neighbours
+from firstlight.geometry._views import View
+from firstlight.scene import Capture, Cloud, Picture
 from tests.geometry.demo import NEAR, WIDE, three, without_depth
 
 
 @pytest.fixture(scope="module")
 def found() -> Geometry:
     return find_geometry(without_depth(three()))
+
+
+def no_points() -> Cloud:
+    none, rows = torch.zeros(0), torch.zeros(0, 3)
+    return Cloud(rows, rows.byte(), rows, none, none, none, none.long())
 
 
 def against_truth(geometry: Geometry, truth: Capture) -> tuple[float, float]:
@@ -142,6 +152,45 @@ def test_what_was_measured_stays() -> None:
     assert exact is not None and np.array_equal(dense.photos[0].depth(), exact())
 
 
+def test_enlarged_depths_stay_where_they_were() -> None:
+    across = np.tile((np.arange(50) + 0.5) / 50, (40, 1)).astype(np.float32)
+    found = DepthMap.pack(np.float32(1) + across, np.zeros((40, 50, 3), np.float32), across)
+    capture = without_depth(three().select([0]))
+    photo = Geometry([capture.photos[0].name], [found], no_points()).attach(capture).photos[0]
+    exact = (np.arange(160) + 0.5) / 160
+    assert photo.depth is not None and photo.confidence is not None
+    assert abs(float((photo.depth() - 1 - exact).mean())) < 0.1 / 160
+    assert abs(float((photo.confidence() - exact).mean())) < 0.1 / 160
+
+
+def test_a_radiance_field_learns_from_pixels_whose_middle_is_kept() -> None:
+    mask = np.zeros((9, 9), np.uint8)
+    mask[:, [1, 4]] = 255
+    view = View(np.zeros((3, 3), np.uint8), None, np.eye(3), np.eye(4))
+    lesson = _Lesson.of(view, Picture(np.zeros((9, 9, 3), np.uint8), mask), (1.0, 2.0))
+    assert lesson.pixels.tolist() == [0, 1, 3, 4, 6, 7]
+
+
+@pytest.mark.parametrize("far", [0.0, 1.0, 1000.0])
+def test_without_points_photos_from_one_place_are_no_neighbours(far: float) -> None:
+    def views(step: float) -> list[View]:
+        """Turning further and further, as float32 holds their poses."""
+        found = []
+        for i in range(4):
+            turn = cv2.Rodrigues(np.array([0.02 * i, 0.1 * i, 0]))[0]
+            viewmat = np.eye(4)
+            viewmat[:3, :3] = turn
+            viewmat[:3, 3] = -turn @ (far * np.array([0.3, 0.7, -0.2]) + [step * i, 0, 0])
+            viewmat = viewmat.astype(np.float32).astype(np.float64)
+            found.append(View(np.zeros((100, 100), np.uint8), None, np.diag([100.0, 100, 1]), viewmat))
+        return found
+
+    assert choose_neighbours(views(0), None, 3) == [[]] * 4
+    assert all(len(near) == 3 for near in choose_neighbours(views(0.1), None, 3))
+
+
 def test_captures_that_cannot_be_used() -> None:
     with pytest.raises(ValueError, match="no cameras"):
         densify(replace(three(), cameras=None))
+    with pytest.raises(ValueError, match="no photos"):
+        find_geometry(three(), photos=[])

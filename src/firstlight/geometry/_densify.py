@@ -99,14 +99,17 @@ def find_geometry(
     overlap, no parallax, no texture) has no depth, not a wrong one; a photo without a useful neighbour has an
     empty map.
 
-    ValueError when the capture has no cameras, or lenses that distort (``poses.undistort`` first).
+    ValueError when there are no photos or no cameras, or lenses that distort (``poses.undistort`` first).
     """
     if capture.cameras is None:
         raise ValueError("the capture has no cameras")
     if not capture.cameras.undistorted:
         raise ValueError("dense geometry is made from pinhole cameras; undistort the capture first")
+    capture = capture if photos is None else capture.select(photos)
+    if len(capture) == 0:
+        raise ValueError("there are no photos to find the geometry of")
+    capture = capture.resized(max_size)
     progress, source = progress or Silent(), source or Stereo()
-    capture = (capture if photos is None else capture.select(photos)).resized(max_size)
     with progress.stage("Looking at surfaces", len(capture)) as stage:
         views = load_views(capture, stage)
         neighbours = choose_neighbours(views, capture.points, MOST_NEIGHBOURS)
@@ -165,10 +168,11 @@ def _with_depth(photo: Photo, found: DepthMap) -> Photo:
     return replace(photo, depth=partial(_depth, found, size), confidence=partial(_confidence, found, size))
 
 
-# Nearest, because an average across an edge is a depth at which nothing stands.
+# Nearest, because an average across an edge is a depth at which nothing stands; exact, because OpenCV's plain
+# one compares corners of pixels, not their middles.
 def _depth(found: DepthMap, size: tuple[int, int]) -> npt.NDArray[np.float32]:
-    return np.asarray(cv2.resize(found.depth, size, interpolation=cv2.INTER_NEAREST), np.float32)
+    return np.asarray(cv2.resize(found.depth, size, interpolation=cv2.INTER_NEAREST_EXACT), np.float32)
 
 
 def _confidence(found: DepthMap, size: tuple[int, int]) -> npt.NDArray[np.float32]:
-    return np.asarray(cv2.resize(found.confidence, size, interpolation=cv2.INTER_NEAREST), np.float32)
+    return np.asarray(cv2.resize(found.confidence, size, interpolation=cv2.INTER_NEAREST_EXACT), np.float32)

@@ -52,7 +52,7 @@ class _Lesson(NamedTuple):
         rgb = cv2.resize(picture.rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
         pixels = np.arange(view.grey.size)
         if picture.mask is not None:
-            mask = cv2.resize(picture.mask, size, interpolation=cv2.INTER_NEAREST)
+            mask = cv2.resize(picture.mask, size, interpolation=cv2.INTER_NEAREST_EXACT)
             pixels = np.flatnonzero(mask >= 128) if (mask >= 128).any() else pixels
         return _Lesson(view, torch.from_numpy(rgb).view(-1, 3), pixels, limits)
 

@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float32]
 FEWEST = 8  # points, below which two numbers are not to be trusted
 TRIES = 256  # pairs of points that are asked for a scale and an offset
 NEAR = 0.1  # relative difference of depth, up to which a point speaks for a scale and an offset
-FLATTEST = 0.05  # depth beyond that many times that of the nearest point's inverse is not believed
+FLATTEST = 0.05  # of the smallest value at a point (depth, or inverse depth): what is less is not believed
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from firstlight.geometry._views import View
 from firstlight.scene import Points
+from firstlight.scene.cameras import ROUNDING
 
 Doubles = npt.NDArray[np.float64]
 
@@ -77,7 +78,8 @@ def _angle_weight(angle: Doubles) -> Doubles:
 def _usefulness_of_axes(view: View, other: View) -> float:
     """The same where nothing is known about the scene: views that look alike, but not from one place."""
     cosine = float(view.viewmat[2, :3] @ other.viewmat[2, :3])
-    if np.linalg.norm(view.center - other.center) < 1e-9:
+    reach = max(np.linalg.norm(one.center) for one in (view, other))
+    if np.linalg.norm(view.center - other.center) <= ROUNDING * reach:
         return 0.0
     angle = np.rad2deg(np.arccos(np.clip(cosine, -1, 1)))
     return float(0.5 ** (angle / HALF))
