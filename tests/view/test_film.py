@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from firstlight.cli import main
 from firstlight.errors import InputError
 from firstlight.progress import Silent
 from firstlight.render import render_camera
+from firstlight.scene import Similarity
 from firstlight.view import film
 from firstlight.view.film import read_colour, write_video
 from firstlight.view.frame import frame_scene
@@ -146,6 +148,17 @@ def test_one_view(tmp_path: Path, scene: Path, example: Example) -> None:
     assert picture is not None
     assert np.abs(picture[..., ::-1] - 255 * expected.clamp(0, 1).numpy()).max() <= 1
     assert picture.max() > 200
+
+
+def test_small_scenes_are_seen(tmp_path: Path, example: Example) -> None:
+    """Nearer than the rasteriser's own near plane: units are whatever structure from motion chose."""
+    small = replace(Similarity.identity(), scale=1e-3)
+    for name, scene in (("usual", example.gaussians), ("small", example.gaussians.transform(small))):
+        scene.save(tmp_path / f"{name}.ply")
+        film(tmp_path / f"{name}.ply", tmp_path / name, size=(64, 48), seconds=0.01)
+    usual, tiny = (cv2.imread(str(tmp_path / name / "00000.png")) for name in ("usual", "small"))
+    assert usual is not None and tiny is not None
+    assert usual.mean() > 5 and np.abs(usual.astype(float) - tiny).mean() < 1
 
 
 def test_progress_is_told(tmp_path: Path, scene: Path) -> None:

@@ -11,6 +11,7 @@ from firstlight.render._surfel_rasterization import rasterization_2dgs
 from firstlight.scene import Cameras, Gaussians
 
 BLUR = 0.3  # of 3DGS
+NEAR = 0.01  # the rasteriser's own near plane, scene units
 
 
 def render_camera(
@@ -22,12 +23,14 @@ def render_camera(
     antialiased: bool = False,
     depth: bool = False,
     blur: float = BLUR,
+    near: float = NEAR,
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """The view of ``camera`` (one, undistorted): colours [H, W, 3], alpha [H, W], the rasteriser's notes.
 
     With ``depth`` the colours have a fourth channel: the expected z-depth Σ w z / Σ w, 0 where nothing is.
     ``blur`` is the variance in square pixels that a pixel adds to every splat (``eps2d``). ``sh_degree``
-    limits the spherical harmonics used (all by default); ``background`` is [3].
+    limits the spherical harmonics used (all by default); ``background`` is [3]. What is nearer than ``near``
+    to the camera's plane is not drawn: scenes of small units need a small one.
     ValueError when there is not exactly one camera, or when it is no plain pinhole.
     """
     _check_camera(camera)
@@ -46,6 +49,7 @@ def render_camera(
         rasterize_mode="antialiased" if antialiased else "classic",
         packed=False,
         eps2d=blur,
+        near_plane=near,
         render_mode="RGB+ED" if depth else "RGB",
     )
     # Not colors[0]: the gradient of an index is a picture of zeros with another copied into it.

@@ -52,7 +52,7 @@ def film(
     assert gaussians is not None
     colour = torch.tensor(stage.background if background is None else read_colour(background))
     if view is not None:
-        picture = take_picture(gaussians, look_from(read_view(view), *size), colour)
+        picture = take_picture(gaussians, look_from(read_view(view), *size), colour, stage.near)
         with atomic_write(out) as temporary:
             temporary.write_bytes(as_png(picture))
         return out
@@ -60,7 +60,7 @@ def film(
     count = max(1, round(seconds * fps))
     cameras = flight.cameras(count, *size)
     with (progress or Silent()).stage("rendering", count) as work:
-        frames = _frames(gaussians, cameras, colour, work)
+        frames = _frames(gaussians, cameras, colour, stage.near, work)
         if out.suffix.lower() in VIDEO_ENDINGS:
             write_video(frames, out, fps)
         else:
@@ -105,9 +105,11 @@ def write_pictures(frames: Iterable[Pixels], folder: Path) -> None:
             temporary.write_bytes(as_png(pixels))
 
 
-def _frames(gaussians: Gaussians, cameras: Cameras, background: torch.Tensor, work: Any) -> Iterator[Pixels]:
+def _frames(
+    gaussians: Gaussians, cameras: Cameras, background: torch.Tensor, near: float, work: Any
+) -> Iterator[Pixels]:
     for index in range(len(cameras)):
-        yield take_picture(gaussians, cameras.select([index]), background)
+        yield take_picture(gaussians, cameras.select([index]), background, near)
         work.advance()
 
 

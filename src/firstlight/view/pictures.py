@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from firstlight.errors import InputError
-from firstlight.render import render_camera
+from firstlight.render import NEAR, render_camera
 from firstlight.scene import Cameras, Gaussians
 
 LARGEST = 4096  # pixels a side
@@ -67,13 +67,16 @@ class Kept:
         return Gaussians(kept.means, kept.quats, bigger, kept.logit_opacities, kept.sh)
 
 
-def take_picture(gaussians: Gaussians, camera: Cameras, background: Tensor) -> Pixels:
-    """What ``camera`` (one pinhole) sees before ``background`` [3]; InputError when it is too large."""
+def take_picture(gaussians: Gaussians, camera: Cameras, background: Tensor, near: float = NEAR) -> Pixels:
+    """What ``camera`` (one pinhole) sees from ``near`` on, before ``background`` [3].
+
+    InputError when the picture is too large.
+    """
     width, height = int(camera.width[0]), int(camera.height[0])
     if not (1 <= width <= LARGEST and 1 <= height <= LARGEST):
         raise InputError(f"{width}×{height} pixels: expected 1 to {LARGEST} each way.")
     with torch.no_grad():
-        rendered = render_camera(gaussians, camera, background=background.float())[0]
+        rendered = render_camera(gaussians, camera, background=background.float(), near=near)[0]
     pixels: Pixels = (rendered.clamp(0, 1) * 255).round().byte().numpy()
     return pixels
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from scipy.spatial import cKDTree
 
+from firstlight.render import NEAR
 from firstlight.scene import Capture, Gaussians
 from firstlight.view.frame import LOOK_DISTANCE, Frame, Viewpoint, fields_of_view, frame_scene
 from firstlight.view.packing import Packed, pack
 
 MOST_CAMERAS = 300  # each is drawn by itself
 MOST_POINTS = 200_000
-NEAR = 0.01  # page units: the rasteriser's own near plane
 
 
 @dataclass(eq=False)
@@ -57,6 +57,11 @@ class Stage:
     def background(self) -> list[float]:
         given = None if self.capture is None else self.capture.background
         return [0.0, 0.0, 0.0] if given is None else [float(channel) for channel in given]
+
+    @property
+    def near(self) -> float:
+        """The page's near plane in scene units: pictures show what the page does, however small the scene."""
+        return NEAR / self.frame.to_page.scale
 
     def state(self) -> dict[str, Any]:
         """Plain data for the page, in page units."""

@@ -204,9 +204,8 @@ class Viewer:
             return say("There is no such scene.", 400)
         with self._drawing:
             camera = look_from(viewpoint, width, height)
-            return Answer(
-                as_png(take_picture(kept.of(gaussians), camera, torch.tensor(background))), "image/png"
-            )
+            picture = take_picture(kept.of(gaussians), camera, torch.tensor(background), stage.near)
+            return Answer(as_png(picture), "image/png")
 
 
 def _json(data: Any) -> Answer:
