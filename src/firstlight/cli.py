@@ -412,22 +412,22 @@ def compress(
     """
     from dataclasses import asdict
 
-    from firstlight.compress import compress_file
+    from firstlight.compress import compress_file, size_in_words
     from firstlight.files import atomic_write
 
     out = out or (scene / "scene.flz" if scene.is_dir() else scene.with_suffix(".flz"))
     made = compress_file(scene, target_mb, out, max_size=max_size, seed=seed, progress=Terminal())
-    table = Table("MB", "PSNR to the scene", "Gaussians", "quality", box=None)
+    table = Table("size", "PSNR to the scene", "Gaussians", "quality", box=None)
     for point in made.curve:
         mark = " ◀" if point == made.point else ""
         table.add_row(
-            f"{point.bytes / 1e6:.3f}",
+            size_in_words(point.bytes),
             f"{point.psnr:.2f} dB",
             f"{point.gaussians:,}",
             f"{point.quality:.2f}{mark}",
         )
     Console().print(table)
-    print(f"{made.point.bytes / 1e6:.3f} MB, PSNR {made.point.psnr:.2f} dB to the scene: {out}")
+    print(f"{size_in_words(made.point.bytes)}, PSNR {made.point.psnr:.2f} dB to the scene: {out}")
     if json_file is not None:
         curve = {"chosen": asdict(made.point), "curve": [asdict(point) for point in made.curve]}
         with atomic_write(json_file) as temporary:

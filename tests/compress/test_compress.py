@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from firstlight import cli
-from firstlight.compress import cameras_around, compress, encode_at, measure_sensitivity
+from firstlight.compress import (
+    cameras_around,
+    compress,
+    compress_file,
+    encode_at,
+    measure_sensitivity,
+    size_in_words,
+)
 from firstlight.compress._search import pictures, psnr
 from firstlight.compress._seen import _mean_squares
 from firstlight.errors import InputError
 from firstlight.files import Seen, decode_flz, encode_flz
 from firstlight.progress import Silent
 from firstlight.render import render_camera
-from firstlight.scene import Cameras, Gaussians
+from firstlight.scene import Cameras, Gaussians, Similarity
 from tests.scenes import random_gaussians, ring
 
 
@@ -104,6 +112,43 @@ def test_the_command(scene: Gaussians, tmp_path: Path, capsys: pytest.CaptureFix
     assert "FLZ" in capsys.readouterr().out
     assert cli.main(["compress", str(tmp_path / "scene.ply"), "--target-mb", "-1"]) == 2
     assert cli.main(["compress", str(tmp_path / "scene.ply"), "--target-mb", "1", "--out", "a.ply"]) == 2
+
+
+def test_the_scene_itself_is_not_written_over(
+    scene: Gaussians, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "scene.flz"
+    scene.save(path)
+    before = path.read_bytes()
+    assert cli.main(["compress", str(path), "--target-mb", "0.03"]) == 2
+    assert "--out" in capsys.readouterr().err and path.read_bytes() == before
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1e3])
+def test_units_may_be_any(scene: Gaussians, cameras: Cameras, scale: float) -> None:
+    move = replace(Similarity.identity(), scale=scale)
+    moved = scene.transform(move)
+    views = cameras_around(moved, 4, 64)
+    made = compress(moved, 25_000, views, views)
+    assert abs(made.point.bytes - 25_000) <= 1250 and 10 < made.point.psnr < 100
+
+
+def test_cameras_that_see_nothing(scene: Gaussians, cameras: Cameras) -> None:
+    away = replace(cameras, viewmats=torch.tensor([-1.0, 1, -1, 1])[:, None] * cameras.viewmats)
+    with pytest.raises(InputError, match="sees anything"):
+        compress(scene, 25_000, away, away)
+
+
+@pytest.mark.parametrize(("target", "size"), [(1e-7, 64), (float("nan"), 64), (1e308, 64), (0.1, 1)])
+def test_what_cannot_be_asked_for(scene: Gaussians, tmp_path: Path, target: float, size: int) -> None:
+    scene.save(tmp_path / "scene.ply")
+    with pytest.raises(InputError, match="expected"):
+        compress_file(tmp_path / "scene.ply", target, tmp_path / "scene.flz", max_size=size)
+
+
+def test_small_sizes_are_said_so_that_they_can_be_told_apart() -> None:
+    said = [size_in_words(size) for size in (812, 23_450, 1_350_000)]
+    assert said == ["812 bytes", "23.45 KB", "1.350 MB"]
 
 
 def test_a_damaged_poses_file(scene: Gaussians, tmp_path: Path) -> None:

@@ -7,5 +7,6 @@ from firstlight.compress._search import Point as Point
 from firstlight.compress._search import compress as compress
 from firstlight.compress._search import compress_file as compress_file
 from firstlight.compress._search import encode_at as encode_at
+from firstlight.compress._search import size_in_words as size_in_words
 from firstlight.compress._seen import Sensitivity as Sensitivity
 from firstlight.compress._seen import measure_sensitivity as measure_sensitivity

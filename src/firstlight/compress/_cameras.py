@@ -9,7 +9,16 @@ from typing import Any
 import torch
 
 from firstlight.errors import InputError
+from firstlight.render import NEAR
 from firstlight.scene import Cameras, Gaussians
+
+SAMPLE = 10_000  # Gaussians that say how far a scene is away
+
+
+def near_plane(gaussians: Gaussians, cameras: Cameras) -> float:
+    """Where pictures begin: the rasteriser's own plane, or nearer where the scene's units are so small."""
+    some = gaussians.means[:: max(1, len(gaussians) // SAMPLE)]
+    return min(NEAR, float(torch.cdist(some, cameras.centers).median()) / 400)
 
 
 def cameras_of_run(folder: Path, max_size: int) -> Cameras | None:
@@ -28,9 +37,8 @@ def cameras_of_run(folder: Path, max_size: int) -> Cameras | None:
     if cameras is None:
         return None
     smaller = (max_size / torch.maximum(cameras.width, cameras.height)).clamp(max=1)
-    return cameras.resized(
-        (cameras.width * smaller).round().long(), (cameras.height * smaller).round().long()
-    )
+    width, height = ((side * smaller).round().long().clamp(min=1) for side in (cameras.width, cameras.height))
+    return cameras.resized(width, height)
 
 
 def _cameras(rows: list[dict[str, Any]]) -> Cameras | None:
@@ -50,7 +58,9 @@ def cameras_around(gaussians: Gaussians, count: int, max_size: int) -> Cameras:
     Far enough to see nine tenths of it; right for an object, a makeshift for rooms and landscapes.
     """
     middle = gaussians.means.median(0).values
-    radius = float((gaussians.means - middle).norm(dim=1).quantile(0.9))
+    away = (gaussians.means - middle).norm(dim=1)
+    # Not ``quantile``, which refuses more than 2^24 numbers.
+    radius = float(away.kthvalue(max(1, round(0.9 * len(away)))).values)
     angle = torch.arange(count) / count * 2 * torch.pi
     height = torch.where(torch.arange(count) % 4 < 2, -0.1, -0.5)
     outwards = torch.nn.functional.normalize(torch.stack([angle.cos(), height, angle.sin()], 1), dim=1)

@@ -10,16 +10,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from firstlight.compress._cameras import cameras_around, cameras_of_run
+from firstlight.compress._cameras import cameras_around, cameras_of_run, near_plane
 from firstlight.compress._seen import Sensitivity, measure_sensitivity, select_seen
 from firstlight.errors import InputError
-from firstlight.files import atomic_write, decode_flz, encode_flz, load_gaussians
+from firstlight.files import atomic_write, decode_flz, encode_flz, load_gaussians, scene_file
 from firstlight.progress import Progress, Silent
-from firstlight.render import render_camera
+from firstlight.render import NEAR, render_camera
 from firstlight.scene import Cameras, Gaussians
 
 COARSEST, FINEST = 1.0, 15.0  # quality
-NEAR = 0.02  # of the target: near enough
+CLOSE = 0.02  # of the target: close enough
 TRIES = 12
 MEASURED, COMPARED = 24, 8  # cameras that sensitivities and PSNR are measured with, at most
 
@@ -75,12 +75,13 @@ def compress(
     """
     progress = progress or Silent()
     sensitivity = measure_sensitivity(gaussians, measured, seed=seed, progress=progress)
-    original = pictures(gaussians, compared)
+    near = near_plane(gaussians, compared)
+    original = pictures(gaussians, compared, near)
     found: dict[float, tuple[bytes, Point]] = {}
 
     def attempt(quality: float) -> int:
         data, kept = encode_at(gaussians, sensitivity, quality)
-        seen = psnr(pictures(decode_flz(data, Path("compressed scene")), compared), original)
+        seen = psnr(pictures(decode_flz(data, Path("compressed scene")), compared, near), original)
         found[quality] = data, Point(quality, len(data), kept, seen)
         return len(data)
 
@@ -89,14 +90,14 @@ def compress(
         def told(quality: float) -> int:
             size = attempt(quality)
             stage.advance()
-            stage.say(f"{size / 1e6:.2f} MB, PSNR {found[quality][1].psnr:.1f}")
+            stage.say(f"{size_in_words(size)}, PSNR {found[quality][1].psnr:.1f}")
             return size
 
         quality = _bisect(told, target)
     data, point = found[quality]
     if point.bytes > target * 1.05:
         raise InputError(
-            f"{point.bytes / 1e6:.3f} MB is the least for this scene, not {target / 1e6:.3f} MB: "
+            f"{size_in_words(point.bytes)} is the least for this scene, not {size_in_words(target)}: "
             "set a larger --target-mb, or thin it out with 'firstlight convert --keep'."
         )
     return Compressed(data, point, sorted((p for _, p in found.values()), key=lambda p: p.bytes))
@@ -112,7 +113,7 @@ def _bisect(size_at: Callable[[float], int], target: int) -> float:
     for _ in range(TRIES):
         sizes[guess] = math.log(size_at(guess)) - wanted
         off = sizes[guess]
-        if abs(off) <= NEAR or (guess == FINEST and off < 0) or (guess == COARSEST and off > 0):
+        if abs(off) <= CLOSE or (guess == FINEST and off < 0) or (guess == COARSEST and off > 0):
             break
         ends[off > 0] = guess
         low, high = ends.get(False, COARSEST), ends.get(True, FINEST)
@@ -138,12 +139,17 @@ def compress_file(
     A run's own cameras say what matters, those of every second photo, and the others measure; for a scene
     without cameras a ring around it does both. InputError when an input cannot be used.
     """
-    if not (math.isfinite(target_mb) and target_mb > 0):
-        raise InputError(f"A target of {target_mb} MB: expected more than 0.")
+    target = round(target_mb * 1e6) if math.isfinite(target_mb * 1e6) else 0
+    if target < 1:
+        raise InputError(f"A target of {target_mb} MB: expected at least a byte, which is 0.000001.")
+    if max_size < 2:
+        raise InputError(f"Pictures of {max_size} pixels show nothing: expected a --max-size of 2 or more.")
     if out.suffix.lower() != ".flz":
         raise InputError(
             f"{out}: expected a name that ends with .flz; 'firstlight convert' makes others of it."
         )
+    if out.exists() and out.samefile(scene_file(path)):
+        raise InputError(f"{out}: is the scene itself, which would be lost. Give --out another name.")
     gaussians = load_gaussians(path)
     cameras = cameras_of_run(path, max_size) if path.is_dir() else None
     if cameras is None or len(cameras) < 2:
@@ -152,7 +158,7 @@ def compress_file(
     measured, compared = _spaced(index[::2], MEASURED), _spaced(index[1::2], COMPARED)
     compressed = compress(
         gaussians,
-        round(target_mb * 1e6),
+        target,
         cameras.select(measured),
         cameras.select(compared),
         seed=seed,
@@ -163,15 +169,22 @@ def compress_file(
     return compressed
 
 
+def size_in_words(size: int) -> str:
+    """'812 bytes', '23.45 KB', '1.350 MB'."""
+    if size < 1000:
+        return f"{size} bytes"
+    return f"{size / 1e3:.2f} KB" if size < 1e5 else f"{size / 1e6:.3f} MB"
+
+
 def _spaced(index: Tensor, most: int) -> Tensor:
     count = min(len(index), most)
     return index[torch.arange(count) * len(index) // count]
 
 
 @torch.no_grad()
-def pictures(gaussians: Gaussians, cameras: Cameras) -> list[Tensor]:
+def pictures(gaussians: Gaussians, cameras: Cameras, near: float = NEAR) -> list[Tensor]:
     return [
-        render_camera(gaussians, cameras.select([i]))[0].clamp(0, 1).mul(255).round().to(torch.uint8)
+        render_camera(gaussians, cameras.select([i]), near=near)[0].clamp(0, 1).mul(255).round().byte()
         for i in range(len(cameras))
     ]
 

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from firstlight.compress._cameras import near_plane
+from firstlight.errors import InputError
 from firstlight.files import FlzSteps, Seen
 from firstlight.progress import Progress, Silent
 from firstlight.render import render_camera
@@ -45,9 +47,15 @@ def measure_sensitivity(
     """From backward passes of random signs over the pictures of ``cameras``.
 
     With v of random ±1, the square of Jᵀv is on average the diagonal of JᵀJ (Hutchinson 1989): what a small
-    error of each number does to all pixels, in one backward pass a picture and probe.
+    error of each number does to all pixels, in one backward pass a picture and probe. InputError where no
+    camera sees anything.
     """
     squares = _mean_squares(gaussians, cameras, probes, seed, progress or Silent())
+    if not squares["sh"].any():
+        raise InputError(
+            "None of the cameras sees anything of this scene, so nothing says what matters in it. Give the "
+            "scene file instead of the run folder: cameras are then put around it."
+        )
     with torch.no_grad():
         return _in_octaves(gaussians, squares, cameras)
 
@@ -57,10 +65,11 @@ def _mean_squares(
 ) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     squares = {name: torch.zeros_like(tensor) for name, tensor in gaussians.tensors().items()}
+    near = near_plane(gaussians, cameras)
     with progress.stage("measuring what is seen", len(cameras)) as stage:
         for i in range(len(cameras)):
             leaves = Gaussians(*(tensor.detach().clone().requires_grad_() for tensor in gaussians))
-            picture, _, _ = render_camera(leaves, cameras.select([i]))
+            picture, _, _ = render_camera(leaves, cameras.select([i]), near=near)
             for probe in range(probes):
                 signs = torch.randint(0, 2, picture.shape, generator=generator) * 2.0 - 1.0
                 gradients = torch.autograd.grad(picture, list(leaves), signs, retain_graph=probe + 1 < probes)
