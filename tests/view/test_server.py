@@ -142,6 +142,11 @@ def test_survives_garbage(server: Server, garbage: bytes) -> None:
     assert is_served(server.port)
 
 
+def test_an_address_that_is_none_is_said_to_be(server: Server) -> None:
+    answer = knock("127.0.0.1", server.port, b"GET http://[ HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert b" 400 " in answer.split(b"\r\n")[0]
+
+
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=400))
 def test_survives_any_bytes(server: Server, noise: bytes) -> None:
@@ -268,7 +273,7 @@ def test_pictures_are_drawn_as_wished(viewer: Viewer) -> None:
         wish(width=0), wish(width=100_000), wish(height=True), wish(height=1.5), wish(background=[0, 0]),
         wish(background="red"), wish(background={"a": 1}), wish(opacity="x"), wish(growth=0),
         wish(box=7), wish(box=[[0], [1]]), wish(box=[[0, 0, None], [1, 1, 1]]), wish(smallest=[]),
-        wish(growth=1e9), '{"opacity": NaN}', wish(view="here"), '{"scene": 1e999}',
+        wish(growth=1e9), wish(growth=10**400), '{"opacity": NaN}', wish(view="here"), '{"scene": 1e999}',
     ],
 )  # fmt: skip
 def test_impossible_pictures_are_refused(viewer: Viewer, body: str) -> None:

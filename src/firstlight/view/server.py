@@ -143,13 +143,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(refusal)
             return
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        target = urlsplit(self.path)
         try:
+            target = urlsplit(self.path)
             query = dict(parse_qsl(target.query, max_num_fields=8))
             answer = self.answer(Request(method, target.path, query, body))
         except InputError as error:
             answer = say(str(error), 400)
-        except (ValueError, RecursionError):
+        except (ValueError, OverflowError, RecursionError):
             answer = say("not understood", 400)
         self._send(answer)
 
