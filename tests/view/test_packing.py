@@ -71,10 +71,25 @@ def test_round_trip(degree: int, count: int) -> None:
     np.testing.assert_allclose(theirs.means, ours.means, atol=1e-5)
     np.testing.assert_allclose(theirs.log_scales, ours.log_scales, atol=0.02)
     np.testing.assert_allclose(theirs.opacities, ours.opacities, atol=0.003)
-    np.testing.assert_allclose(theirs.sh[:, 0], ours.sh[:, 0], atol=0.01)
-    assert ((theirs.sh - ours.sh).abs() > 0.01).float().mean() < 1e-3  # the largest saturate
+    off = (theirs.sh - ours.sh).abs() > 0.01  # the largest saturate
+    assert off.sum() <= 2 + off.numel() / 1000
     unit = torch.nn.functional.normalize(ours.quats, dim=1)
     assert ((unit * theirs.quats).sum(1).abs() > 0.99999).all()
+
+
+def test_a_few_that_are_far_off_cost_the_others_nothing() -> None:
+    scene = random_gaussians(3000, 1)
+    scene.sh[0, 0], scene.sh[1, 0], scene.log_scales[2] = 1000, -1000, 18
+    packed = pack(scene, HERE)
+    ours, theirs = packed.gaussians, unpack(packed)
+    usual = (ours.sh[:, 0].abs() < 10).all(1) & (ours.log_scales < 10).all(1)
+    assert usual.sum() == 2997
+    assert ((theirs.sh - ours.sh)[usual, 0].abs() > 0.01).float().mean() < 1e-3
+    np.testing.assert_allclose(theirs.log_scales[usual], ours.log_scales[usual], atol=0.03)
+    # They are still the brightest, the darkest and the largest.
+    for name, at in (("sh", ours.sh[:, 0, 0].argmax()), ("log_scales", ours.log_scales[:, 0].argmax())):
+        values = getattr(theirs, name).flatten(1)[:, 0]
+        assert values[at] == values.max()
 
 
 def test_fewer_bits_make_smaller_chunks_and_stay_near() -> None:

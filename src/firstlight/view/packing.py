@@ -25,7 +25,8 @@ from firstlight.view.frame import Frame
 CHUNK = 32_768  # Gaussians: whole rows of every texture on the page, and the first is soon there
 HIGHEST_DEGREE = 3  # of the harmonics that the page evaluates
 THINNEST = 16.0  # what is e^-16 of the largest is as good as flat
-SATURATED = 5e-4  # of the harmonics: a few large ones would cost the others their precision
+SATURATED = 5e-4  # of colours and sizes: a few large ones would cost the others their precision
+LARGER = 2.0  # what is more than e^2 as large as all sizes but those is shown no larger
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -33,7 +34,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Packed:
-    """A scene in 18 bytes a Gaussian and 3 a coefficient of its harmonics beyond the first.
+    """A scene in 20 bytes a Gaussian and 3 a coefficient of its harmonics beyond the first.
 
     Positions are kept in 24 bits of sign(x)·log(1 + |x|), scales in 8 bits of their logarithm, rotations as
     the three smaller parts of the quaternion in 10 bits each, opacities and colours in 8 bits, harmonics in
@@ -108,7 +109,8 @@ def _ranges(scene: Gaussians) -> dict[str, Any]:
     if not len(scene):
         return {"ranges": {"position": [[0.0] * 3] * 2, "log_scale": [0.0, 0.0], "dc": [0.0, 0.0], "sh": []}}
     folded, log_scales, dc = _folded(scene), _array(scene.log_scales), _array(scene.sh[:, 0])
-    largest = float(log_scales.max())
+    usual = float(np.quantile(log_scales.max(1), 1 - SATURATED))
+    largest = min(float(log_scales.max()), usual + LARGER)
     reaches = []
     for degree in range(1, scene.degree + 1):
         band = np.abs(_array(scene.sh[:, degree * degree : (degree + 1) ** 2]))
@@ -116,7 +118,7 @@ def _ranges(scene: Gaussians) -> dict[str, Any]:
     ranges = {
         "position": [folded.min(0).tolist(), folded.max(0).tolist()],
         "log_scale": [max(float(log_scales.min()), largest - THINNEST), largest],
-        "dc": [float(dc.min()), float(dc.max())],
+        "dc": [float(bound) for bound in np.quantile(dc, [SATURATED, 1 - SATURATED])],
         "sh": reaches,
     }
     return {"ranges": ranges}
