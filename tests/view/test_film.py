@@ -19,7 +19,7 @@ from firstlight.render import render_camera
 from firstlight.scene import Similarity
 from firstlight.view import film
 from firstlight.view.film import read_colour, write_video
-from firstlight.view.frame import frame_scene
+from firstlight.view.frame import FOV_WITHOUT_CAMERA, frame_scene
 from firstlight.view.links import look_from, read_view
 from firstlight.view.paths import Flight, read_flight
 from tests.view.conftest import CENTER, Example
@@ -89,6 +89,15 @@ def test_key_files_say_the_same(tmp_path: Path, example: Example) -> None:
     np.testing.assert_allclose(views.positions, [[0, 0, -5], [1, 0, -5]])
     np.testing.assert_allclose(views.rotations[0], np.eye(3), atol=1e-6)
     assert views.cameras(3, 8, 8).Ks[1, 1, 1] == pytest.approx(4 / math.tan(math.radians(30)))
+
+
+@pytest.mark.parametrize("lens", [{"K": np.eye(3).tolist(), "model": "equirectangular"}, {"K": None}])
+def test_a_key_without_a_lens_has_an_ordinary_one(tmp_path: Path, lens: dict[str, Any]) -> None:
+    """Half the world in one picture would be a pinhole's field of view of 180 degrees."""
+    entry = {"viewmat": np.eye(4).tolist(), "width": 4000, "height": 2000} | lens
+    (tmp_path / "poses.json").write_text(json.dumps({"photos": [entry]}))
+    across, down = read_flight(tmp_path / "poses.json").fovs[0]
+    assert across == pytest.approx(FOV_WITHOUT_CAMERA) and 0 < down < across
 
 
 @pytest.mark.parametrize(

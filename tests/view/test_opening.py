@@ -100,6 +100,8 @@ def test_run_brings_cameras_photos_and_numbers(tmp_path: Path, example: Example)
 def test_run_brings_its_background(tmp_path: Path, example: Example, stored: Any, shown: list[int]) -> None:
     stage = open_stage(write_run(tmp_path / "run", example, background=stored))
     assert stage.state()["background"] == shown
+    (tmp_path / "run" / "poses.json").unlink()
+    assert open_stage(tmp_path / "run").state()["background"] == shown
 
 
 def test_run_whose_photos_are_gone(tmp_path: Path, example: Example) -> None:
@@ -136,6 +138,27 @@ def test_poses_that_are_no_numbers(tmp_path: Path, example: Example) -> None:
     poses["photos"][0]["viewmat"][0][0] = float("nan")
     (run / "poses.json").write_text(json.dumps(poses))
     assert count(open_stage(run)) == 360
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"K": [[0.0] * 3] * 3},
+        {"viewmat": [[0.0] * 4] * 4},
+        {"viewmat": (2 * np.eye(4)).tolist()},
+        {"viewmat": np.diag([1.0, 1, -1, 1]).tolist()},
+        {"width": 0},
+        {"height": -480},
+        {"width": 10**30},
+    ],
+)
+def test_cameras_that_are_none(tmp_path: Path, example: Example, damage: dict[str, Any]) -> None:
+    run = write_run(tmp_path / "run", example)
+    poses = json.loads((run / "poses.json").read_text())
+    poses["photos"][1] |= damage
+    (run / "poses.json").write_text(json.dumps(poses))
+    stage = open_stage(run)
+    assert count(stage) == 360 and stage.state()["cameras"] == []
 
 
 def test_runs_of_the_same_photos_are_brought_into_one_frame(tmp_path: Path, example: Example) -> None:

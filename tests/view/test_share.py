@@ -60,6 +60,13 @@ def test_tells_nothing_of_this_computer(tmp_path: Path, example: Example) -> Non
     assert not re.search(r"https?://", text)
 
 
+def test_background_stays_where_cameras_go(tmp_path: Path, example: Example) -> None:
+    run = write_run(tmp_path / "run", example, background=[1.0, 1.0, 1.0])
+    for cameras in (True, False):
+        text = share(run, out=tmp_path / "page.html", cameras=cameras).path.read_text()
+        assert '"background":[1.0,1.0,1.0]' in text
+
+
 def test_second_page_of_a_scene_is_the_first(tmp_path: Path, example: Example) -> None:
     run = write_run(tmp_path / "run", example)
     a, b = (share(run, run, out=tmp_path / name).path.read_bytes() for name in ("a.html", "b.html"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -16,7 +16,7 @@ from firstlight.errors import InputError
 from firstlight.poses import load_placed
 from firstlight.scene import Cameras, Capture, Gaussians, Photo, Picture, Similarity
 from firstlight.view.frame import FOV_WITHOUT_CAMERA
-from firstlight.view.stage import Exhibit, Stage
+from firstlight.view.stage import Colour, Exhibit, Stage
 from firstlight.view.viewer import Viewer
 
 
@@ -38,15 +38,24 @@ def open_stage(*paths: str | Path) -> Stage:
     if not paths:
         raise InputError("No scene given: expected a scene file or a run folder.")
     opened = [_open(Path(path)) for path in paths]
-    capture = next((found for _, found in opened if found is not None), None)
-    for exhibit, own in opened:
+    capture = next((one.capture for one in opened if one.capture is not None), None)
+    for exhibit, own, _ in opened:
         if capture is not None and own is not None and own is not capture and exhibit.gaussians is not None:
             move = _between(own, capture)
             exhibit.gaussians = exhibit.gaussians if move is None else exhibit.gaussians.transform(move)
-    return Stage([exhibit for exhibit, _ in opened], capture)
+    backdrop = next((one.backdrop for one in opened if one.backdrop is not None), None)
+    return Stage([one.exhibit for one in opened], capture, backdrop)
 
 
-def _open(path: Path) -> tuple[Exhibit, Capture | None]:
+class _Opened(NamedTuple):
+    """A scene, and what a run tells beside it."""
+
+    exhibit: Exhibit
+    capture: Capture | None = None
+    backdrop: Colour | None = None
+
+
+def _open(path: Path) -> _Opened:
     if not path.exists():
         raise InputError(f"{path}: does not exist. Give a scene file or a run folder.")
     title, scene = path.resolve().name, path / "scene.ply"
@@ -56,12 +65,11 @@ def _open(path: Path) -> tuple[Exhibit, Capture | None]:
                 f"{path}: has no scene.ply. Give a run folder that 'firstlight fit' has finished (one that "
                 "was stopped goes on with --resume), or a scene file."
             )
-        return Exhibit(Gaussians.load(path), title), None
+        return _Opened(Exhibit(Gaussians.load(path), title))
     about = _read_json(path / "run.json")
     capture = _capture(path, _read_json(path / "poses.json"), _Originals(about.get("photos")))
-    if capture is not None:
-        capture = replace(capture, background=_colour(about.get("background")))
-    return Exhibit(Gaussians.load(scene), title, _numbers(about)), capture
+    exhibit = Exhibit(Gaussians.load(scene), title, _numbers(about))
+    return _Opened(exhibit, capture, _colour(about.get("background")))
 
 
 def _between(own: Capture, common: Capture) -> Similarity | None:
@@ -114,10 +122,9 @@ def _capture(run: Path, poses: dict[str, Any], originals: _Originals) -> Capture
     capture = _from_json(poses, originals)
     if capture is None:
         return None
-    try:
-        return load_placed(run, capture).capture
-    except InputError:  # the words are enough, but for the points
-        return capture
+    with suppress(InputError):  # the words are enough, but for the points
+        capture = load_placed(run, capture).capture
+    return capture if capture.cameras is not None and _usable(capture.cameras) else None
 
 
 def _from_json(poses: dict[str, Any], originals: _Originals) -> Capture | None:
@@ -125,7 +132,7 @@ def _from_json(poses: dict[str, Any], originals: _Originals) -> Capture | None:
         placed = [photo for photo in poses.get("photos", []) if photo["placed"]]
         cameras = Cameras(
             viewmats=torch.tensor([photo["viewmat"] for photo in placed], dtype=torch.float32),
-            Ks=torch.tensor([_intrinsics(photo) for photo in placed], dtype=torch.float32),
+            Ks=torch.tensor([intrinsics(photo) for photo in placed], dtype=torch.float32),
             width=torch.tensor([int(photo["width"]) for photo in placed]),
             height=torch.tensor([int(photo["height"]) for photo in placed]),
         )
@@ -133,14 +140,21 @@ def _from_json(poses: dict[str, Any], originals: _Originals) -> Capture | None:
             Photo(str(p["name"]), int(p["width"]), int(p["height"]), originals.decoder(str(p["name"])))
             for p in placed
         ]
-        capture = Capture(photos, "run folder", cameras)
+        return Capture(photos, "run folder", cameras) if placed else None
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
-    usable = cameras.viewmats.isfinite().all() and cameras.Ks.isfinite().all()
-    return capture if placed and bool(usable) else None
 
 
-def _intrinsics(photo: dict[str, Any]) -> list[list[float]]:
+def _usable(cameras: Cameras) -> bool:
+    """Whether one can stand where all of them stood: a damaged file may hold anything."""
+    R, focals = cameras.rotations.double(), cameras.Ks[:, [0, 1], [0, 1]]
+    finite = cameras.viewmats.isfinite().all() and cameras.Ks.isfinite().all()
+    turned = ((R @ R.mT - torch.eye(3, dtype=torch.float64)).abs() < 1e-3).all() and (R.det() > 0).all()
+    sizes = torch.cat([focals.flatten(), cameras.width, cameras.height])
+    return bool(finite and turned and (sizes > 0).all())
+
+
+def intrinsics(photo: dict[str, Any]) -> list[list[float]]:
     """K of an entry, or that of an ordinary lens where it has none of use (panoramas)."""
     if photo.get("K") is not None and photo.get("model") in (None, "pinhole", "fisheye"):
         return [[float(number) for number in row] for row in photo["K"]]
@@ -158,7 +172,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return read if isinstance(read, dict) else {}
 
 
-def _colour(stored: Any) -> tuple[float, float, float] | None:
+def _colour(stored: Any) -> Colour | None:
     """What stands behind the scene in the run's photos, where it says so."""
     try:
         red, green, blue = (min(max(float(part), 0.0), 1.0) for part in stored)

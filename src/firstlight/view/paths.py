@@ -18,6 +18,7 @@ from firstlight.errors import InputError
 from firstlight.scene import Cameras
 from firstlight.view.frame import Frame, Viewpoint, fields_of_view
 from firstlight.view.links import look_from, read_view
+from firstlight.view.opening import intrinsics
 
 MOST_KEYS = 100_000
 
@@ -132,7 +133,7 @@ def _key(entry: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], 
         eye = look_from(view, 2, 2)
         return view.position, eye.rotations[0].double().numpy(), np.array([0.0, view.fov_y])
     if "viewmat" in entry:
-        viewmat, K = np.array(entry["viewmat"], np.float64), np.array(entry["K"], np.float64)
+        viewmat, K = np.array(entry["viewmat"], np.float64), np.array(intrinsics(entry), np.float64)
         rotation, focals = viewmat.reshape(4, 4)[:3, :3], (K.reshape(3, 3)[0, 0], K.reshape(3, 3)[1, 1])
         position = -rotation.T @ viewmat[:3, 3]
     else:

@@ -57,7 +57,7 @@ def share(
 
 def _without_cameras(stage: Stage) -> Stage:
     """The same view to begin with, but nothing of the capture."""
-    bare = Stage(stage.exhibits)
+    bare = Stage(stage.exhibits, backdrop=stage.backdrop)
     bare.frame = stage.frame
     return bare
 

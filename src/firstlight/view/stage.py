@@ -15,6 +15,8 @@ from firstlight.scene import Capture, Gaussians
 from firstlight.view.frame import LOOK_DISTANCE, Frame, Viewpoint, fields_of_view, frame_scene
 from firstlight.view.packing import Packed, pack
 
+Colour = tuple[float, float, float]  # [0, 1]
+
 MOST_CAMERAS = 300  # each is drawn by itself
 MOST_POINTS = 200_000
 
@@ -40,6 +42,7 @@ class Stage:
 
     exhibits: list[Exhibit]
     capture: Capture | None = None
+    backdrop: Colour | None = None  # what stands behind everything; by default what the capture says
 
     @cached_property
     def frame(self) -> Frame:
@@ -55,8 +58,8 @@ class Stage:
 
     @property
     def background(self) -> list[float]:
-        given = None if self.capture is None else self.capture.background
-        return [0.0, 0.0, 0.0] if given is None else [float(channel) for channel in given]
+        own = None if self.capture is None else self.capture.background
+        return [float(channel) for channel in self.backdrop or own or (0, 0, 0)]
 
     @property
     def near(self) -> float:
