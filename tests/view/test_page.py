@@ -245,7 +245,31 @@ def test_two_scenes_share_one_eye(browser_page: Any, example: Example) -> None:
         assert place(right(again), RED)[0] > place(right(moved), RED)[0] + 3
 
 
+def test_a_link_that_was_cut_short_and_a_window_larger_than_pictures(
+    browser_page: Any, example: Example
+) -> None:
+    with Viewer(example.gaussians, example.capture, port=0) as viewer:
+        complaints = visit(browser_page, f"{viewer.url}/#view=0,0,-1%2")
+        settle(browser_page)
+        asked = browser_page.evaluate(
+            """async () => {
+                const asked = [];
+                firstlight.source.picture = async ({ width, height }) => {
+                    asked.push(width, height);
+                    return new Blob();
+                };
+                Object.defineProperty(window, "devicePixelRatio", { value: 2 });
+                Object.defineProperty(firstlight.panes[0], "size", { value: [3000, 1000] });
+                await firstlight.savePictures();
+                return asked;
+            }"""
+        )
+        assert asked == [4096, 1365] and complaints == []
+
+
 def test_scene_appears_while_it_trains(browser_page: Any, example: Example) -> None:
+    asked: list[str] = []
+    browser_page.on("request", lambda request: asked.append(request.url))
     with Viewer(port=0) as viewer:
         complaints = visit(browser_page, viewer.url)
         browser_page.get_by_text("Waiting for the first Gaussians").wait_for()
@@ -258,6 +282,13 @@ def test_scene_appears_while_it_trains(browser_page: Any, example: Example) -> N
             browser_page, lambda now: share_of(now, BLUE) > 0.005 and share_of(now, RED) > share_of(few, RED)
         )
         browser_page.get_by_text("step 2").wait_for()
+        assert asked.count(f"{viewer.url}/points") == 1  # they have not changed
+        viewer.show_capture(example.capture)
+        browser_page.get_by_text("Waiting for the first Gaussians").wait_for()
+        wait_for(browser_page, lambda now: bool((now == 0).all()))
+        viewer.update(example.gaussians, "step 3")
+        wait_for(browser_page, lambda now: share_of(now, BLUE) > 0.005)
+        assert asked.count(f"{viewer.url}/points") == 2
         assert complaints == []
     browser_page.get_by_text("firstlight has ended").wait_for()  # the server is closed now
     assert share_of(look(browser_page), BLUE) > 0.005  # what is seen stays

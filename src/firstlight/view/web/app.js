@@ -6,6 +6,7 @@ const HELP = [
   "Click a camera to stand where it stood.",
 ];
 const BOX_STEPS = 200;
+const LARGEST_PICTURE = 4096; // pixels a side that the server draws
 
 class App {
   constructor(source) {
@@ -48,7 +49,11 @@ class App {
       this.panes = state.scenes.map((scene, i) => this.pane(grid, scene, i));
     }
     grid.dataset.panes = this.panes.length;
-    for (const pane of this.panes) pane.view = this.first.clone();
+    this.bounds = null;
+    for (const pane of this.panes) {
+      pane.clear();
+      pane.view = this.first.clone();
+    }
     if (!this.followLink()) this.moved(false);
     buildPanel(this);
   }
@@ -66,12 +71,18 @@ class App {
 
   async load() {
     await Promise.all(this.panes.map((pane, i) => this.loadScene(pane, i)));
-    if (this.state.points && this.source.points) {
-      const bytes = await this.source.points(), count = bytes.length / 15;
-      const positions = new Float32Array(bytes.buffer, 0, 3 * count), colors = bytes.subarray(12 * count);
-      for (const pane of this.panes) pane.renderer.setPoints(positions, colors);
-      this.moved(false);
-    }
+    await this.loadPoints();
+  }
+
+  /** Sparse points stay what they are for as long as the cameras do. */
+  async loadPoints() {
+    const { stage } = this.state;
+    if (!this.state.points || !this.source.points || this.pointsOf === stage) return;
+    const bytes = await this.source.points(), count = bytes.length / 15;
+    const positions = new Float32Array(bytes.buffer, 0, 3 * count), colors = bytes.subarray(12 * count);
+    for (const pane of this.panes) pane.renderer.setPoints(positions, colors);
+    this.pointsOf = stage;
+    this.moved(false);
   }
 
   async loadScene(pane, index) {
@@ -196,7 +207,7 @@ class App {
   }
 
   followLink() {
-    const match = /[#&]view=([^&]*)/.exec(location.hash), view = match && this.link.read(decodeURIComponent(match[1]));
+    const match = /[#&]view=([^&]*)/.exec(location.hash), view = match && this.link.read(decoded(match[1]));
     if (view) this.stand(view);
     return Boolean(view);
   }
@@ -316,7 +327,7 @@ class App {
 
   async savePictures() {
     for (const [i, pane] of this.panes.entries()) {
-      const [w, h] = pane.size, ratio = Math.min(devicePixelRatio || 1, 2);
+      const [w, h] = pane.size, ratio = Math.min(devicePixelRatio || 1, 2, LARGEST_PICTURE / Math.max(w, h));
       const [width, height] = [Math.round(w * ratio), Math.round(h * ratio)];
       const wish = {
         scene: i, view: this.viewText(pane), width, height, background: this.show.background, ...this.kept(),
@@ -343,6 +354,15 @@ function quantiles(scene) {
     high.push(b + 0.05 * (b - a) + 1e-3);
   }
   return [low, high];
+}
+
+/** What percent signs stand for; a link that was cut short within one is no view. */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return "";
+  }
 }
 
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));

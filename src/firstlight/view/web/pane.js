@@ -23,6 +23,16 @@ class Pane {
     this.times = { first: null, complete: null }; // milliseconds since the page was asked for
   }
 
+  /** Show nothing until other splats and points come. */
+  clear() {
+    if (this.sorter) this.sorter.close();
+    this.sorter = this.scene = this.version = null;
+    this.order = { ticket: -1, count: 0 };
+    this.renderer.scene = null;
+    this.renderer.points = 0;
+    this.dirty = true;
+  }
+
   /** Take the place of what is shown, once the first chunk of `scene` is here. */
   show(scene) {
     if (this.sorter) this.sorter.close();
@@ -67,10 +77,11 @@ class Pane {
     this._note(now);
     if (this.renderer.drawing) return;
     // Coarse too while chunks come in: each brings a new picture.
-    const moving = now - this.movedAt < REST || this.times.first === null || this.scene.loaded < this.scene.count;
+    const { scene } = this, coming = this.times.first === null || (scene && scene.loaded < scene.count);
+    const moving = now - this.movedAt < REST || coming;
     const scale = moving ? this.coarse : 1;
     if (!this.dirty && this.drawn.scale === scale) return;
-    if (!moving && this.scene && this.order.ticket !== this.ticket) return; // the right order is on its way
+    if (!moving && scene && this.order.ticket !== this.ticket) return; // the right order is on its way
     this.dirty = false;
     this._draw(scale);
     this.began = now;

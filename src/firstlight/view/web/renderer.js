@@ -65,13 +65,17 @@ class Renderer {
   /** Sparse points: positions [3 P] in page units, colours [3 P] in bytes. */
   setPoints(positions, colors) {
     const gl = this.gl;
+    for (const buffer of this.pointBuffers || []) gl.deleteBuffer(buffer);
+    if (this.pointArray) gl.deleteVertexArray(this.pointArray);
     this.pointArray = gl.createVertexArray();
     gl.bindVertexArray(this.pointArray);
-    [positions, colors].forEach((data, location) => {
-      gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
+    this.pointBuffers = [positions, colors].map((data, location) => {
+      const buffer = gl.createBuffer();
+      gl.bindBuffer(gl.ARRAY_BUFFER, buffer);
       gl.bufferData(gl.ARRAY_BUFFER, data, gl.STATIC_DRAW);
       gl.enableVertexAttribArray(location);
       gl.vertexAttribPointer(location, 3, location ? gl.UNSIGNED_BYTE : gl.FLOAT, location > 0, 0, 0);
+      return buffer;
     });
     gl.bindVertexArray(null);
     this.points = positions.length / 3;

@@ -9,7 +9,6 @@ class Scene {
     this.chunk = header.chunk;
     this.ranges = header.ranges;
     this.loaded = 0; // Gaussians that are here
-    this.chunksLoaded = 0;
     this.shTexels = [0, 1, 2, 3][this.degree]; // of 16 bytes a Gaussian
     const rows = (texels) => Math.max(1, Math.ceil((texels * this.count) / ROW));
     this.positions = new Float32Array(3 * this.count);
@@ -39,7 +38,6 @@ class Scene {
     }
     this._harmonics(plane, start, n);
     this.loaded += n;
-    this.chunksLoaded += 1;
   }
 
   _place(plane, start, n) {
