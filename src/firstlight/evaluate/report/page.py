@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from importlib.resources import files
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from firstlight.evaluate.report.gallery import gallery, held_out_names, judged_p
 from firstlight.evaluate.report.headline import headline, title
 from firstlight.evaluate.report.markup import Html, element, join
 from firstlight.files.atomic import atomic_write
+from firstlight.policy import allowing
 
 REPORT_FILE = "report.html"
 
@@ -58,7 +57,7 @@ def render_page(folder: RunFolder) -> str:
 def document(name: str, body: Html, style: Html, script: Html) -> str:
     """A page titled ``name`` that needs nothing but itself and runs no script but ``script``."""
     policy = (
-        f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; "
+        f"default-src 'none'; img-src data:; style-src {allowing(style)}; script-src {allowing(script)}; "
         "base-uri 'none'; form-action 'none'"
     )
     head = [
@@ -78,8 +77,3 @@ def document(name: str, body: Html, style: Html, script: Html) -> str:
 def resource(name: str, package: str = __package__ or "") -> Html:
     """A style sheet or script that lies in ``package``."""
     return Html(files(package).joinpath(name).read_text(encoding="utf-8"))
-
-
-def _hash(code: str) -> str:
-    """A Content-Security-Policy source that allows this very code."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()}'"
