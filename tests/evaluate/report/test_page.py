@@ -210,6 +210,13 @@ def test_flat_curves_are_drawn(tmp_path, value):
     assert not any("nan" in point or "inf" in point for point in points)
 
 
+def test_a_clock_that_stood_still_leaves_its_curves_out(tmp_path):
+    run = run_folder(tmp_path / "run")
+    lines = [metrics_line(step) | {"seconds": float(step > 1)} for step in range(1, 200)]
+    (run / "metrics.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
+    assert len(page_of(run).all("polyline")) == 3  # over steps alone
+
+
 def test_pictures_outside_of_the_run_stay_outside(tmp_path):
     run = run_folder(tmp_path / "run")
     secret = tmp_path / "secret.png"
@@ -231,6 +238,30 @@ def test_pictures_outside_of_the_run_stay_outside(tmp_path):
     assert page.text.count("lies outside of the run folder") == 4
     assert "is no path" in page.text and "renders: is missing" in page.text
     assert sum("data-kind" in image for image in page.all("img")) == 3
+
+
+def test_a_name_too_long_for_a_file_is_named(tmp_path):
+    run = run_folder(tmp_path / "run", ["one.jpg"])
+    about = read(run, "run.json")
+    about["per_photo"][0]["files"] = {"photo": "a" * 5000}
+    write(run, "run.json", about)
+    assert "aaa: is missing" in page_of(run).text
+
+
+@pytest.mark.parametrize(
+    "setting", ["/home/anna b/secret/depth", "C:\\anna\\secret\\depth", "anna/secret/depth/"]
+)
+def test_folders_stay_private(tmp_path, setting):
+    run = run_folder(tmp_path / "run")
+    about = read(run, "run.json")
+    about["options"] = {"geometry": setting, "repair": setting}
+    about["recipe"] |= {"geometry": setting, "paper": "Anna and others, and/or 2024"}
+    about["recipe"]["losses"] += [{"part": "RepairedViews", "model": setting}]
+    about["geometry"] = {"provider": setting}
+    write(run, "run.json", about)
+    page = page_of(run)
+    assert "secret" not in page.text and page.text.count(" depth ") == 5
+    assert "Anna and others, and/or 2024" in page.text
 
 
 def test_broken_pictures_are_named(tmp_path):

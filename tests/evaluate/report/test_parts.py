@@ -172,6 +172,11 @@ def test_points_that_are_none_are_skipped():
     assert layout({"photos": [{"name": "x", "placed": False, "viewmat": np.eye(4).tolist()}]}) is None
 
 
+def test_no_more_points_than_a_map_takes():
+    found = layout({"photos": captures()["one"], "points": [[i, 0, 0, 0, 0, 0] for i in range(3999)]})
+    assert found is not None and len(found.points) == 2000
+
+
 def test_panoramas_are_held_out_with_their_faces():
     run = {"split": {"test": ["a/p.jpg/front.jpg", "a/p.jpg/left.jpg", "q.jpg", 7]}}
     assert {"a/p.jpg", "q.jpg"} <= held_out_names(run) and "a/q.jpg" not in held_out_names(run)
@@ -202,7 +207,7 @@ def test_points_come_from_beside_the_poses(tmp_path):
     assert points() == []
     xyz, rgb = np.arange(15_000.0).reshape(5000, 3), np.full((5000, 3), 9, np.uint8)
     save_file({"points.xyz": xyz, "points.rgb": rgb}, path)
-    assert 2000 <= len(points()) <= 4000 and points()[1] == [6, 7, 8, 9, 9, 9]
+    assert 1000 <= len(points()) <= 2000 and points()[1] == [9, 10, 11, 9, 9, 9]
     save_file({"points.xyz": xyz[:, :2].copy(), "points.rgb": rgb}, path)
     assert points() == []
     path.write_bytes(b"no such file format")

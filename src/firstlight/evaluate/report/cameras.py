@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from firstlight.evaluate.report.folder import MAX_POINTS, Table, matrix, number, tables, text
+from firstlight.evaluate.report.folder import Table, matrix, number, tables, text, thinned
 from firstlight.evaluate.report.markup import Html, element
 
 Array = npt.NDArray[np.float64]
@@ -97,8 +97,7 @@ def _lens(K: list[list[float]] | None, width: float, height: float) -> tuple[flo
 
 def _points(value: object) -> tuple[Array, Array]:
     """Positions and colours of at most 2000 points; rows that are no six numbers are skipped."""
-    rows = value if isinstance(value, list) else []
-    rows = rows[:: max(1, len(rows) // MAX_POINTS)]
+    rows = thinned(value) if isinstance(value, list) else []
     read = [[number(item) for item in row[:6]] for row in rows if isinstance(row, list) and len(row) >= 6]
     kept = [row for row in read if None not in row]
     array = np.array(kept, np.float64).reshape(-1, 6)

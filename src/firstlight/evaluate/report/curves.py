@@ -67,7 +67,7 @@ def values(metrics: list[Table], x: str, y: str) -> Series:
 
 def bins(series: Series, limit: int = BINS) -> list[Bin]:
     """At most ``limit`` runs of neighbours of about the same number of values."""
-    size = math.ceil(len(series) / limit)
+    size = max(1, math.ceil(len(series) / limit))
     cuts = (series[i : i + size] for i in range(0, len(series), size))
     return [_bin(cut) for cut in cuts]
 
@@ -89,10 +89,10 @@ def _bin(cut: Series) -> Bin:
 
 def _figure(curve: Curve, metrics: list[Table], axis: str, axis_label: str) -> Html | None:
     series = values(metrics, axis, curve.key)
-    if len(series) < 2 or series[-1][0] - series[0][0] < 1e-6:
+    line = bins(series)
+    if len(line) < 2 or line[-1].x - line[0].x < 1e-6:
         return None
     dots = values(metrics, axis, curve.dots) if curve.dots else []
-    line = bins(series)
     frame = Frame.around(line, dots, curve.from_zero)
     band = [(b.x, b.high) for b in line] + [(b.x, b.low) for b in reversed(line)]
     mean = [(b.x, b.mean) for b in line]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from firstlight.evaluate.report import words
@@ -11,6 +11,9 @@ from firstlight.evaluate.report.cameras import layout, maps
 from firstlight.evaluate.report.curves import charts
 from firstlight.evaluate.report.folder import RunFolder, Table, number, table, tables, text
 from firstlight.evaluate.report.markup import Html, element, join
+
+# Of this computer or the one before: /a, C:\a, ~/a, ./a, or a/b without spaces, which is no sentence.
+PATH = re.compile(r"(?:[A-Za-z]:|~\w*|\.{1,2})?[/\\].*|(?!\w+://)\S+[/\\]\S+")
 
 STAGES = {
     "load": "Reading the photos",
@@ -113,19 +116,28 @@ def aside_section(folder: RunFolder) -> Html | None:
 def settings_section(run: Table) -> Html:
     """Recipe, machine and versions, folded away."""
     asked: Table = {key: run[key] for key in ("photos", "layout", "seed", "steps") if key in run}
-    if "photos" in asked:  # a page is passed on: where exactly they lie is nobody's business
-        asked["photos"] = re.split(r"[/\\]", text(asked["photos"]))[-1]
+    if "photos" in asked:
+        asked["photos"] = last_part(text(asked["photos"]))
     asked |= {key: value for key, value in table(run.get("options")).items() if key not in asked}
     versions = {"firstlight": run["firstlight"]} if "firstlight" in run else {}
     folds = [
-        _fold("What was asked for", asked),
-        _fold("Recipe", table(run.get("recipe"))),
-        _fold("Dense geometry", table(run.get("geometry"))),
+        _fold("What was asked for", asked, without_folders),
+        _fold("Recipe", table(run.get("recipe")), without_folders),
+        _fold("Dense geometry", table(run.get("geometry")), without_folders),
         _fold("Machine", table(run.get("machine"))),
         _fold("Versions", versions | table(run.get("versions"))),
         _fold("Which photos trained and which were held out", table(run.get("split"))),
     ]
     return element("section", element("h2", "Settings"), *folds, id="settings")
+
+
+def without_folders(said: str) -> str:
+    """A path's last part, anything else as it is: pages are passed on, and where things lie is private."""
+    return last_part(said) if PATH.fullmatch(said) else said
+
+
+def last_part(path: str) -> str:
+    return re.split(r"[/\\]", path.rstrip("/\\"))[-1]
 
 
 def flattened(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
@@ -164,10 +176,12 @@ def _memory(run: Table) -> str:
     return f" At its peak it held {words.megabytes(peak)}{of}."
 
 
-def _fold(title: str, value: Table) -> Html | None:
+def _fold(title: str, value: Table, told: Callable[[str], str] = str) -> Html | None:
+    """``told`` says what is shown of each value's words."""
     if not value:
         return None
-    return element("details", element("summary", title), _two_columns(flattened(value)))
+    rows = [(name, told(said)) for name, said in flattened(value)]
+    return element("details", element("summary", title), _two_columns(rows))
 
 
 def _two_columns(rows: Iterable[tuple[str, str]]) -> Html:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from firstlight.errors import InputError
 from firstlight.poses import PLACED_FILE
 
 Table = dict[str, Any]
+Rows = TypeVar("Rows", list[Any], npt.NDArray[Any])
 
 MAX_POINTS = 2000  # of a map
 LARGEST = 1e30  # beyond it, drawing would overflow
@@ -64,6 +67,11 @@ def text(value: Any) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def thinned(rows: Rows) -> Rows:
+    """At most ``MAX_POINTS`` of ``rows``, evenly spaced."""
+    return rows[:: max(1, math.ceil(len(rows) / MAX_POINTS))]
 
 
 def matrix(value: Any, size: int) -> list[list[float]] | None:
@@ -133,7 +141,7 @@ def _read_poses(path: Path, remarks: list[str]) -> Table | None:
 
 
 def _read_points(path: Path) -> list[list[float]]:
-    """About ``MAX_POINTS`` of the sparse points kept beside the poses, as x y z r g b."""
+    """At most ``MAX_POINTS`` of the sparse points kept beside the poses, as x y z r g b."""
     try:
         with safe_open(path, framework="np") as file:
             xyz, rgb = file.get_tensor("points.xyz"), file.get_tensor("points.rgb")
@@ -141,6 +149,5 @@ def _read_points(path: Path) -> list[list[float]]:
         return []  # poses given from elsewhere have none: the map shows the cameras alone
     if xyz.ndim != 2 or xyz.shape[1] != 3 or xyz.shape != rgb.shape:
         return []
-    every = slice(None, None, max(1, len(xyz) // MAX_POINTS))
-    rows: list[list[float]] = np.concatenate([xyz[every], rgb[every]], 1).tolist()
+    rows: list[list[float]] = np.concatenate([thinned(xyz), thinned(rgb)], 1).tolist()
     return rows

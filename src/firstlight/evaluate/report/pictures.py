@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -33,7 +34,7 @@ def embed(run: Path, relative: str, max_side: int) -> Embedded:
     cannot be read.
     """
     path = inside(run, relative)
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113, a Path raises where the name is too long
         raise PictureError(f"{relative}: is missing")
     try:
         with warnings.catch_warnings():
