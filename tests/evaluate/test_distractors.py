@@ -14,6 +14,7 @@ from PIL import Image
 
 from firstlight.capture import load_demo
 from firstlight.evaluate import with_distractors
+from firstlight.evaluate.distractors import paste
 from firstlight.scene import Picture
 
 TOOL = Path(__file__).parents[2] / "tools" / "paste_distractors.py"
@@ -49,6 +50,14 @@ def test_sources_smaller_than_the_piece_are_enlarged_and_masks_are_kept() -> Non
     capture = replace(capture, photos=[replace(photo, decode=partial(Picture, photo.decode().rgb, mask))])
     made, where = with_distractors(capture, noise(1, 5, 7), share=1.0, area=0.3)
     assert where[0].any() and made.photos[0].decode().mask is mask
+
+
+@pytest.mark.parametrize("size", [(1, 50), (50, 1), (1, 1)])
+def test_sources_a_pixel_wide_are_sources(size: tuple[int, int]) -> None:
+    photo, source = np.zeros((300, 60, 3), np.uint8), np.full((*size, 3), 200, np.uint8)
+    for seed in range(20):
+        made = paste(photo, source, 0.15, np.random.default_rng(seed))
+        assert made.where.any() and (made.rgb[made.where] == 200).all()
 
 
 def test_the_tool_writes_photos_and_where_it_changed_them(tmp_path: Path, monkeypatch) -> None:

@@ -119,6 +119,17 @@ def test_json_has_no_infinity_and_no_nan():
     assert nothing.means["psnr"] is None and nothing.per_photo == []
 
 
+def test_a_photo_that_is_met_exactly_leaves_the_others_their_mean():
+    capture = make_capture(["same.jpg", "b.jpg"])
+
+    def render(index: int) -> torch.Tensor:
+        share = 1.0 if index == 0 else 0.9
+        return torch.from_numpy(capture.photos[index].decode().rgb).float() / 255 * share
+
+    found = evaluate_photos(render, capture, [0, 1])
+    assert found.scores[0].psnr == math.inf and found.means["psnr"] == found.scores[1].psnr
+
+
 def test_one_picture_at_a_time(tmp_path):
     capture = make_capture(["a.jpg", "b.jpg", "c.jpg", "d.jpg"])
     alive: list[weakref.ref[torch.Tensor]] = []

@@ -58,7 +58,7 @@ def paste(rgb: Pixels, source: Pixels, area: float, rng: np.random.Generator) ->
     larger = max(1.0, tall / source.shape[0], broad / source.shape[1])
     # From a window at least as large as the piece and at most three times, so that it shows something.
     window = max(1.0, min(3.0, min(source.shape[0] / tall, source.shape[1] / broad))) / larger
-    h, w = int(tall * window), int(broad * window)
+    h, w = max(1, int(tall * window)), max(1, int(broad * window))
     top = rng.integers(source.shape[0] - h + 1)
     left = rng.integers(source.shape[1] - w + 1)
     piece = cv2.resize(

@@ -76,8 +76,9 @@ class Evaluation:
 
     def _mean(self, metric: str) -> float | None:
         values = [getattr(score, metric) for score in self.scores]
-        values = [value for value in values if value is not None and not math.isnan(value)]
-        return _finite(sum(values) / len(values)) if values else None
+        # A photo that is met exactly has an infinite PSNR, which says nothing of the others.
+        values = [value for value in values if value is not None and math.isfinite(value)]
+        return sum(values) / len(values) if values else None
 
 
 def evaluate_photos(
