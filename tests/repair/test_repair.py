@@ -57,6 +57,12 @@ def test_sides_need_not_fit_the_model(model: Path) -> None:
     assert get_repairer(str(model)).load()(render, 0.1, 0).shape == (21, 35, 3)
 
 
+def test_the_least_strength_is_a_step(model: Path) -> None:
+    render = torch.full((16, 16, 3), 128, dtype=torch.uint8)
+    repair = get_repairer(str(model)).load()
+    assert torch.equal(repair(render, 1e-3, 0), repair(render, 0.02, 0))
+
+
 def test_a_fit_learns_from_repaired_views_and_keeps_them(model: Path) -> None:
     photo = (255 * seen(sheet(), CAMERA).rgb.clamp(0, 1)).round().byte()
     term = RepairedViews(str(model), weight=1.0, views=2, strength=0.1)

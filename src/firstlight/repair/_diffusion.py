@@ -39,7 +39,7 @@ class Diffusion:
         found = self.pipeline(
             prompt="",
             image=Image.fromarray(padded),
-            strength=strength,
+            strength=max(strength, 1 / STEPS),  # one step at least
             num_inference_steps=STEPS,
             guidance_scale=1.0,  # no prompt, nothing to be guided by
             generator=torch.Generator().manual_seed(seed),
