@@ -40,6 +40,13 @@ def test_views_stand_around_the_object_where_photos_were_taken() -> None:
     assert (R[8:, 1] @ cameras.rotations[:, 1].double().mean(0) > 0).all(), "held upright"
 
 
+def test_few_views_that_are_near_no_photo_leave_the_photos_own() -> None:
+    cameras = ring(4).select([1])
+    cloud = Gaussians.isotropic(torch.zeros(3, 3), torch.zeros(3, 3), torch.full((3,), 0.1))
+    for count in (0, 1):
+        assert torch.equal(views_around(cloud, cameras, count).viewmats, cameras.viewmats)
+
+
 def ball() -> Gaussians:
     """A ball of radius 0.5 with patches of many colours: all corners, as keypoints like them."""
     generator = torch.Generator().manual_seed(0)

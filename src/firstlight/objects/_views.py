@@ -26,8 +26,10 @@ def views_around(gaussians: Gaussians, cameras: Cameras, count: int = 60) -> Cam
     known, distance = normalize(offsets, dim=-1), offsets.norm(dim=-1).median()
     ways = _even(count)
     ways = ways[(ways @ known.T).amax(1) > math.cos(math.radians(REACH))]
+    if not len(ways):
+        return cameras
     down = cameras.rotations[:, 1].double().mean(0)
-    viewmats = torch.stack([_towards(middle, middle + distance * way, down) for way in ways.unbind()] or [])
+    viewmats = torch.stack([_towards(middle, middle + distance * way, down) for way in ways.unbind()])
     first = cameras.select([0] * len(ways))
     return replace(
         cameras,
