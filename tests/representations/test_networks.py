@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import get_args
+from typing import cast, get_args
 
 import numpy as np
 import pytest
 import torch
 
 from firstlight.capture import load_demo
+from firstlight.density import Refinement
+from firstlight.errors import InputError
 from firstlight.fitting import DecodedModel, Fit
 from firstlight.geometry import Effort, Stereo, densify
 from firstlight.pipeline import prepare
@@ -28,6 +30,7 @@ from firstlight.representations.pointgs import Attention, PointGs, PointGsModel,
 from firstlight.scene import Cameras, Capture, Gaussians, Photo, Picture
 from firstlight.scene.neighbours import nearest
 from firstlight.starts import PixelStart, pixel_grids
+from tests.scenes import random_gaussians
 
 TRAIN = [0, 1, 2]
 
@@ -72,6 +75,11 @@ def test_a_resumed_fit_is_the_unbroken_one(name: str, demo: Capture) -> None:
         for _ in range(3):
             one.step()
     assert all(torch.equal(a, b) for a, b in zip(fit.model.gaussians, resumed.model.gaussians, strict=True))
+
+
+def test_a_start_with_one_gaussian_is_too_few(demo: Capture) -> None:
+    with pytest.raises(InputError, match="the start gave 1"):
+        PointGs().begin(random_gaussians(1), demo, cast(Refinement, None))
 
 
 def test_all_that_is_learned_gets_a_gradient(demo: Capture) -> None:

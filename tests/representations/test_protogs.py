@@ -88,6 +88,15 @@ def test_features_do_not_know_how_a_turn_is_written() -> None:
     assert len(made) == 2 and float((made.sh[0, 0] - made.sh[1, 0]).abs().mean()) > 10
 
 
+@pytest.mark.parametrize("weight", [0.0, 1e-40])
+def test_where_nothing_counts_all_count_alike(weight: float) -> None:
+    scene = random_gaussians(30)
+    made = prototypes_of(scene, torch.full((30,), weight), 4, np.random.default_rng(0))
+    usual = prototypes_of(scene, torch.ones(30), 4, np.random.default_rng(0))
+    assert made.finite().all() and len(made) == len(usual)
+    torch.testing.assert_close(made.means, usual.means)
+
+
 @pytest.fixture(scope="module")
 def capture() -> Capture:
     """The demo, tiny, with a few anchors."""

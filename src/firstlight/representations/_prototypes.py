@@ -71,7 +71,9 @@ def merged(gaussians: Gaussians, weights: Tensor, label: Tensor, count: int) -> 
 
 def prototypes_of(gaussians: Gaussians, weights: Tensor, count: int, rng: np.random.Generator) -> Gaussians:
     """At most ``count`` prototypes of one group of ``gaussians``."""
-    label = kmeans(features(gaussians), weights.double().numpy(), count, rng)
+    # Members without weight would have no mean; where none has any, all count alike.
+    weights = weights.double().clamp(min=1e-12 * (float(weights.max()) or 1.0))
+    label = kmeans(features(gaussians), weights.numpy(), count, rng)
     used, place = np.unique(label, return_inverse=True)
     return merged(gaussians, weights, torch.from_numpy(place.astype(np.int64)), len(used))
 

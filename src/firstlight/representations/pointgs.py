@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, grid_sample, leaky_relu, normalize
 
 from firstlight.density import Refinement
+from firstlight.errors import InputError
 from firstlight.fitting import DecodedModel
 from firstlight.fitting._network_adam import NetworkAdam
 from firstlight.fitting.model import under
@@ -54,6 +55,11 @@ class PointGs:
         return replace(self, most=min(self.most, most))
 
     def begin(self, gaussians: Gaussians, capture: Capture, now: Refinement) -> PointGsModel:
+        if len(gaussians) < 2:
+            raise InputError(
+                f"PointGS decodes each Gaussian from those around it, and the start gave {len(gaussians)}. "
+                "Give photos with more sparse points, or a recipe with another start."
+            )
         if len(gaussians) > self.most:
             drawn = torch.randperm(len(gaussians), generator=now.generator)[: self.most]
             gaussians = gaussians.select(drawn.sort().values)
