@@ -248,7 +248,7 @@ def test_worth_of_a_setting_is_paired_by_seed(tmp_path: Path) -> None:
     assert worth.differs == "density.noise 100000 → 0"
     write_page([one, other], tmp_path / "page.md", "")
     text = (tmp_path / "page.md").read_text()
-    assert "| +0.33 | -1.00 … +1.00 | +0.00 | +1.00 | +0 |" in text
+    assert "| +0.33 | -1.00 … +1.00 | 3 | +0.00 | +1.00 | +0 |" in text
     noise = "near 3DGS-MCMC's strength: it is multiplied by the rate of the means, higher here"
     assert f"| density.noise | 100000 | {noise} | no noise +0.33 |" in text
     assert "| not measured |" in text
