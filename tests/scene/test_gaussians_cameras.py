@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from firstlight.render import rasterization
-from firstlight.scene import Cameras, Gaussians, Similarity, unit_of
+from firstlight.scene import Cameras, Gaussians, Similarity, look_at, unit_of
 from tests.scene.test_similarity import similarity
 from tests.scenes import looking_at, random_gaussians, random_rotation, ring
 
@@ -239,3 +239,16 @@ def test_wrong_camera_shapes_are_named(name: str) -> None:
         fields[name] = torch.zeros(5)
     with pytest.raises(ValueError, match=name):
         Cameras(**fields)
+
+
+def test_look_at_sees_its_target_in_the_middle_and_upright() -> None:
+    centers, target, down = torch.randn(6, 3).double(), torch.randn(3).double(), torch.randn(3).double()
+    centers[0] = target - 3 * down  # straight along it
+    viewmats = look_at(centers, target, down)
+    R, seen = viewmats[:, :3, :3], viewmats[:, :3, :3] @ target + viewmats[:, :3, 3]
+    distance = (target - centers).norm(dim=1)
+    torch.testing.assert_close(seen, torch.stack([0 * distance, 0 * distance, distance], 1))
+    torch.testing.assert_close(R @ R.mT, torch.eye(3).double().expand(6, 3, 3))
+    torch.testing.assert_close(torch.linalg.det(R), torch.ones(6).double())
+    assert (R[1:, 1] @ down > 0).all()
+    torch.testing.assert_close(R[1:, 0] @ down, torch.zeros(5).double())

@@ -10,7 +10,7 @@ import torch
 
 from firstlight.errors import InputError
 from firstlight.render import NEAR
-from firstlight.scene import Cameras, Gaussians
+from firstlight.scene import Cameras, Gaussians, look_at
 
 SAMPLE = 10_000  # Gaussians that say how far a scene is away
 
@@ -64,15 +64,8 @@ def cameras_around(gaussians: Gaussians, count: int, max_size: int) -> Cameras:
     angle = torch.arange(count) / count * 2 * torch.pi
     height = torch.where(torch.arange(count) % 4 < 2, -0.1, -0.5)
     outwards = torch.nn.functional.normalize(torch.stack([angle.cos(), height, angle.sin()], 1), dim=1)
-    forward = -outwards
-    right = torch.nn.functional.normalize(
-        torch.linalg.cross(torch.tensor([[0.0, 1.0, 0.0]]).expand_as(forward), forward), dim=1
-    )
-    rotations = torch.stack([right, torch.linalg.cross(forward, right), forward], 1)
-    viewmats = torch.eye(4).repeat(count, 1, 1)
-    viewmats[:, :3, :3] = rotations
     centers = middle + 2.2 * max(radius, 1e-6) * outwards
-    viewmats[:, :3, 3] = -(rotations @ centers[:, :, None])[..., 0]
+    viewmats = look_at(centers, middle, torch.tensor([0.0, 1.0, 0.0]))
     wide, high = max_size, max_size * 3 // 4
     K = torch.tensor([[wide, 0, wide / 2], [0, wide, high / 2], [0, 0, 1.0]])
     size = torch.ones(count, dtype=torch.long)

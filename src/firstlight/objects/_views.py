@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from firstlight.scene import Cameras, Gaussians
+from firstlight.scene import Cameras, Gaussians, look_at
 
 REACH = 35.0  # degrees from the nearest photo: farther round, the model was never looked at
 GOLDEN = math.pi * (3 - math.sqrt(5))
@@ -29,7 +29,7 @@ def views_around(gaussians: Gaussians, cameras: Cameras, count: int = 60) -> Cam
     if not len(ways):
         return cameras
     down = cameras.rotations[:, 1].double().mean(0)
-    viewmats = torch.stack([_towards(middle, middle + distance * way, down) for way in ways.unbind()])
+    viewmats = look_at(middle + distance * ways, middle, down)
     first = cameras.select([0] * len(ways))
     return replace(
         cameras,
@@ -47,16 +47,3 @@ def _even(count: int) -> Tensor:
     z = 1 - (2 * index + 1) / count
     radius, angle = (1 - z * z).sqrt(), GOLDEN * index
     return torch.stack([radius * angle.cos(), radius * angle.sin(), z], -1)
-
-
-def _towards(target: Tensor, center: Tensor, down: Tensor) -> Tensor:
-    """The matrix [4, 4] of a camera at ``center`` that looks at ``target``, its y axis about ``down``."""
-    forward = normalize(target - center, dim=0)
-    right = torch.linalg.cross(down, forward)
-    if right.norm() < 1e-6:  # straight along it: any way up is as good
-        right = torch.linalg.cross(torch.eye(3, dtype=torch.float64)[int(forward.abs().argmin())], forward)
-    right = normalize(right, dim=0)
-    viewmat = torch.eye(4, dtype=torch.float64)
-    viewmat[:3, :3] = torch.stack([right, torch.linalg.cross(forward, right), forward])
-    viewmat[:3, 3] = -viewmat[:3, :3] @ center
-    return viewmat

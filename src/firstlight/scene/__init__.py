@@ -3,6 +3,7 @@
 from firstlight.scene._vector_maths import settle as _settle_vector_maths
 from firstlight.scene.cameras import CameraModel as CameraModel
 from firstlight.scene.cameras import Cameras as Cameras
+from firstlight.scene.cameras import look_at as look_at
 from firstlight.scene.cameras import unit_of as unit_of
 from firstlight.scene.capture import Capture as Capture
 from firstlight.scene.capture import DepthPicture as DepthPicture

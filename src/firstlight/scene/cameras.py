@@ -9,6 +9,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from firstlight.scene.similarity import Similarity
 
@@ -28,6 +29,22 @@ def unit_of(extent: float) -> float:
         return 1.0
     exponent = Decimal(extent).adjusted()  # exactly: a logarithm may be rounded up to the next whole number
     return float(10.0 ** (exponent if exponent >= 0 else exponent + 1))
+
+
+def look_at(centers: Tensor, target: Tensor, down: Tensor) -> Tensor:
+    """World-to-camera matrices [C, 4, 4] of cameras at ``centers`` [C, 3] that look at ``target`` [3].
+
+    Their y axes point about ``down`` [3]; for one that looks straight along it any way up is as good.
+    """
+    forward = normalize(target - centers, dim=1)
+    right = torch.linalg.cross(down.expand_as(forward), forward)
+    other = torch.eye(3).to(forward)[forward.abs().argmin(1)]
+    straight = right.norm(dim=1, keepdim=True) < 1e-6 * down.norm()
+    right = normalize(torch.where(straight, torch.linalg.cross(other, forward), right), dim=1)
+    viewmats = torch.eye(4).to(forward).repeat(len(forward), 1, 1)
+    viewmats[:, :3, :3] = torch.stack([right, torch.linalg.cross(forward, right), forward], 1)
+    viewmats[:, :3, 3] = -(viewmats[:, :3, :3] @ centers[:, :, None])[..., 0]
+    return viewmats
 
 
 @dataclass(eq=False)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from firstlight.errors import InputError
-from firstlight.scene import Cameras
+from firstlight.scene import Cameras, look_at
 from firstlight.view.frame import Viewpoint
 
 NUMBERS = 10
@@ -34,25 +34,15 @@ def read_view(text: str) -> Viewpoint:
 
 def look_from(viewpoint: Viewpoint, width: int, height: int) -> Cameras:
     """The camera [1] that sees what the page shows from there in a window of that size."""
-    forward = _unit(viewpoint.target - viewpoint.position)
-    right = np.cross(forward, viewpoint.up)
-    if np.linalg.norm(right) < 1e-6:  # straight up or down: any way is as good
-        right = np.cross(forward, np.eye(3)[0 if abs(forward[0]) < 0.9 else 1])
-    right = _unit(right)
-    viewmat = np.eye(4)
-    viewmat[:3, :3] = right, np.cross(forward, right), forward
-    viewmat[:3, 3] = -viewmat[:3, :3] @ viewpoint.position
+    position, target, up = (
+        torch.from_numpy(one) for one in (viewpoint.position, viewpoint.target, viewpoint.up)
+    )
+    viewmats = look_at(position[None], target, -up)
     focal = height / (2 * math.tan(viewpoint.fov_y / 2))
     K = [[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]]
     return Cameras(
-        torch.tensor(viewmat[None], dtype=torch.float32),
+        viewmats.float(),
         torch.tensor([K]),
         torch.tensor([width]),
         torch.tensor([height]),
     )
-
-
-def _unit(
-    vector: np.ndarray[tuple[int], np.dtype[np.float64]],
-) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    return vector / np.linalg.norm(vector)
