@@ -140,6 +140,29 @@ def test_lsuv_names_dead_layers() -> None:
     assert lsuv_(net, batch(32, 4)) == ["2"]
 
 
+@pytest.mark.parametrize("value", [0.1, 7.3, 100.3])
+@pytest.mark.parametrize("center", [False, True])
+def test_lsuv_does_not_blow_up_the_rounding_of_outputs_that_are_all_the_same(
+    value: float, center: bool
+) -> None:
+    wide = [(nn.Linear(33, 64), torch.full((192, 33), value))] if center else []  # each channel its own mean
+    for net, x in (
+        (nn.Linear(3, 1), torch.full((1000, 3), value)),
+        (nn.Conv2d(3, 1, 3), torch.full((4, 3, 16, 16), value)),
+        *wide,
+    ):
+        assert lsuv_(net, x, center=center, generator=torch.Generator().manual_seed(0)) == [""]
+        assert isinstance(net.weight, Tensor) and float(net.weight.detach().abs().max()) < 10
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e9])
+def test_lsuv_takes_a_batch_in_any_unit(scale: float) -> None:
+    net, x = tower(torch.tanh, 2, 8), scale * batch(100, 8)
+    assert lsuv_(net, x, generator=torch.Generator().manual_seed(0)) == []
+    with torch.no_grad():
+        assert 0.9 <= float(net(x).std()) <= 1.1
+
+
 def test_vi3nr_closed_forms() -> None:
     assert vi3nr_gain(torch.relu) ** 2 == pytest.approx(2, rel=1e-6)
     assert vi3nr_gain(torch.tanh) ** 2 == pytest.approx(2.54, abs=0.01)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from firstlight.weights._layers import WEIGHTED, Weighted
 from firstlight.weights.orthogonal import orthogonal_
 
-DEAD = 1e-8  # a standard deviation that no scaling mends
+DEAD = 1e-5  # spread over the largest output below which it is only rounding
 
 
 @torch.no_grad()
@@ -44,12 +44,13 @@ def lsuv_(
         for name, layer in _in_order(module, run, inputs):
             for _ in range(tries):
                 output = _first_output(layer, run, inputs)
+                level = _level(layer, output)
                 if center and layer.bias is not None:
                     mean = output.transpose(0, _channels(layer)).flatten(1).mean(1)
                     layer.bias.sub_(mean)
                     output = _first_output(layer, run, inputs)
                 spread = float(output.std())
-                if not spread > DEAD:
+                if not spread > DEAD * level:
                     dead.append(name)
                     break
                 if abs(spread / std - 1) <= tolerance:
@@ -82,6 +83,13 @@ def _in_order(module: nn.Module, run: Callable[..., Any], inputs: Any) -> list[t
 def _channels(layer: Weighted) -> int:
     """Which dimension of its output counts channels."""
     return -1 if isinstance(layer, nn.Linear) else 1
+
+
+def _level(layer: Weighted, output: Tensor) -> float:
+    """The largest of a layer's outputs in size, without its bias."""
+    if layer.bias is None:
+        return float(output.abs().max())
+    return float((output.transpose(-1, _channels(layer)) - layer.bias).abs().max())
 
 
 def _noting(seen: dict[str, Weighted], name: str) -> Callable[..., None]:
