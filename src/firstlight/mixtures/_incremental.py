@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,11 @@ from scipy.special import chdtri
 Array = npt.NDArray[np.float64]
 
 LEAST = 1e-9  # share of a point below which a component does not notice it
+FLAT = 1e-6  # of the largest deviation: the least one, where data hardly vary along an axis
+FAR = 1e12  # how much a point may stretch a component's variance, as float64 still resolves what it was
 
 
-@dataclass
+@dataclass(eq=False)  # what was learned is not among the fields
 class IncrementalGMM:
     """A mixture of full-covariance Gaussians that grows with the data, each point seen once.
 
@@ -23,12 +26,13 @@ class IncrementalGMM:
     means, precision matrices and log-determinants by exact rank-one formulas, O(D²) a component. The
     published update (two rank-one steps about the moved mean) amounts to another coefficient, ω(1 − 3ω + ω²)
     in the place of ω(1 − ω), and loses positive definiteness when a component is young; here each component's
-    covariance is that of its weighted points and one point of the prior's.
+    covariance is that of its weighted points and one point of the prior's. A component does not learn from a
+    point so far outside of it that its precisions would drown in rounding.
     """
 
     beta: float = 0.1  # a point is unexpected outside of the ellipsoid that holds 1 − beta of a component
     delta: float = 0.1  # a new component's standard deviations, over those of the data
-    max_components: int = 100_000  # then the nearest component takes what none expects
+    max_components: int = 100_000  # then all share what none expects, by mass and density
     min_age: int = 5  # points that a component may see before it is asked for its mass
     min_mass: float = 3.0
 
@@ -55,8 +59,9 @@ class IncrementalGMM:
     def partial_fit(self, points: Array, deviations: Array | None = None) -> IncrementalGMM:
         """Learn ``points`` [P, D] in their order.
 
-        ``deviations`` [D] are rough standard deviations of the data, by default those of these points.
-        ValueError for points of another dimension, or ones that are not finite.
+        ``deviations`` [D] are rough standard deviations of the data, by default those of these points: a
+        stream that comes in small pieces needs those of the whole, and a single point has none.
+        ValueError for points of another dimension, or ones that are not finite, and for such deviations.
         """
         points = np.ascontiguousarray(points, np.float64)
         if points.ndim != 2 or not np.isfinite(points).all():
@@ -68,8 +73,9 @@ class IncrementalGMM:
             raise ValueError(f"expected points of {self.means.shape[1]} dimensions, got {dimension}")
         if len(points) == 0:
             return self
-        spread = points.std(0) if deviations is None else np.asarray(deviations, np.float64)
-        prior = 1 / (self.delta * np.maximum(spread, 1e-12)) ** 2
+        if len(points) == 1 and deviations is None:
+            raise ValueError("expected deviations [D] beside a single point, which has none of its own")
+        prior = 1 / (self.delta * _spread(points, deviations)) ** 2
         expected = float(chdtri(dimension, self.beta))  # of χ²; scipy.stats would slow every start
         state = (self.means, self.precisions, self.log_dets, self.masses, self.ages)
         state = _learn(points, prior, expected, self.max_components, self.min_age, self.min_mass, *state)
@@ -78,32 +84,55 @@ class IncrementalGMM:
 
     def score_samples(self, points: Array) -> Array:
         """Logarithm of the density at ``points`` [P, D]: [P]."""
-        joint = self._log_joint(points, np.arange(self.means.shape[1]))
+        dimension = self.means.shape[1]
+        joint = self._log_joint(self._checked(points, dimension), list(range(dimension)))
         highest = joint.max(1)
         return np.asarray(highest + np.log(np.exp(joint - highest[:, None]).sum(1)))
 
-    def predict(self, known: Array, inputs: list[int]) -> Array:
+    def predict(self, known: Array, inputs: Sequence[int]) -> Array:
         """The expected other coordinates [P, D − I], given those at ``inputs``: ``known`` [P, I]."""
-        targets = [i for i in range(self.means.shape[1]) if i not in inputs]
-        joint = self._log_joint(known, np.asarray(inputs))
+        inputs, dimension = list(inputs), self.means.shape[1]
+        known = self._checked(known, len(inputs))
+        if len(set(inputs)) < len(inputs) or not set(inputs) <= set(range(dimension)):
+            raise ValueError(f"expected inputs that are distinct numbers in 0 ... {dimension - 1}")
+        targets = [i for i in range(dimension) if i not in inputs]
+        joint = self._log_joint(known, inputs)
         share = np.exp(joint - joint.max(1, keepdims=True))
         share /= share.sum(1, keepdims=True)
         within = self.precisions[:, targets][:, :, targets]
         across = self.precisions[:, targets][:, :, inputs]
         slope = np.linalg.solve(within, across)  # [K, T, I]
-        offset = known[:, None] - self.means[None][:, :, inputs]  # [P, K, I]
-        recalled = self.means[None][:, :, targets] - np.einsum("kti,pki->pkt", slope, offset)
-        return np.asarray(np.einsum("pk,pkt->pt", share, recalled))
+        recalled = np.zeros((len(known), len(targets)))
+        for k, mean in enumerate(self.means):
+            recalled += share[:, k, None] * (mean[targets] - (known - mean[inputs]) @ slope[k].T)
+        return recalled
 
-    def _log_joint(self, points: Array, axes: npt.NDArray[np.intp]) -> Array:
-        """log(weight · density of the marginal over ``axes``) [P, K]."""
-        covariances = self.covariances[:, axes][:, :, axes]
-        factors = np.linalg.cholesky(covariances)
-        offset = points[:, None] - self.means[None][:, :, axes]
-        white = np.linalg.solve(factors[None], offset[..., None])[..., 0]
+    def _checked(self, points: Array, width: int) -> Array:
+        if len(self) == 0:
+            raise ValueError("nothing learned yet: call partial_fit")
+        points = np.asarray(points, np.float64)
+        if points.ndim != 2 or points.shape[1] != width or not np.isfinite(points).all():
+            raise ValueError(f"expected finite points [P, {width}], got {list(points.shape)}")
+        return points
+
+    def _log_joint(self, points: Array, axes: list[int]) -> Array:
+        """log(weight · density of the marginal over ``axes``) [P, K]; no more memory than that."""
+        factors = np.linalg.cholesky(self.covariances[:, axes][:, :, axes])
+        whitening = np.linalg.inv(factors)
         log_dets = 2 * np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(1)
         constant = np.log(self.weights) - 0.5 * (log_dets + len(axes) * np.log(2 * np.pi))
-        return np.asarray(constant - 0.5 * (white**2).sum(-1))
+        joint = np.empty((len(points), len(self)))
+        for k, mean in enumerate(self.means[:, axes]):
+            joint[:, k] = constant[k] - 0.5 * (((points - mean) @ whitening[k].T) ** 2).sum(1)
+        return joint
+
+
+def _spread(points: Array, deviations: Array | None) -> Array:
+    """Standard deviations [D] of the data, none of them 0."""
+    spread = points.std(0) if deviations is None else np.asarray(deviations, np.float64)
+    if spread.shape != points.shape[1:] or not (np.isfinite(spread) & (spread >= 0)).all():
+        raise ValueError(f"expected {points.shape[1]} deviations, finite and not below 0")
+    return np.asarray(np.maximum(spread, FLAT * spread.max(initial=0.0) or 1e-12))
 
 
 @njit(cache=True, error_model="numpy")
@@ -164,15 +193,18 @@ def _learn(
                 part = share[k] / total
                 if part < LEAST:
                     continue
-                s[k] += part
-                w = part / s[k]
+                w = part / (s[k] + part)
                 # Λ ← (Λ⁻¹(1 − w) + w(1 − w) e eᵀ)⁻¹ by Sherman and Morrison, e from the mean before it moves
-                c, inner = w * (1 - w), 0.0
+                c, inner, fresh = w * (1 - w), 0.0, 0.0
                 for i in range(dimension):
                     g[i] = 0.0
                     for j in range(dimension):
                         g[i] += p[k, i, j] / (1 - w) * (x[j] - m[k, j])
                     inner += g[i] * (x[i] - m[k, i])
+                    fresh += prior[i] * (x[i] - m[k, i]) ** 2  # as along axes that nothing stretched yet
+                if not c * (inner + fresh) <= FAR:  # nor NaN, where all are too far
+                    continue
+                s[k] += part
                 for i in range(dimension):
                     for j in range(dimension):
                         p[k, i, j] = p[k, i, j] / (1 - w) - c / (1 + c * inner) * g[i] * g[j]
