@@ -51,3 +51,40 @@ def test_the_same_twice() -> None:
     assert torch.equal(one.mean, two.mean) and torch.equal(one.variance, two.variance)
     with pytest.raises(ValueError, match="two points"):
         GpRegression()(x[:1], y[:1], x)
+
+
+def test_many_places_are_asked_in_blocks_with_the_same_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gpytorch.kernels import MaternKernel
+
+    x, y = data()
+    asked = torch.linspace(-0.2, 1.2, 1100, dtype=torch.float64)[:, None]
+    sizes, forward = [], MaternKernel.forward
+
+    def noting(kernel, one, other, **rest):
+        sizes.append(one.shape[-2] * other.shape[-2])
+        return forward(kernel, one, other, **rest)
+
+    monkeypatch.setattr(MaternKernel, "forward", noting)
+    whole = GpRegression(steps=5)(x, y, asked)
+    assert 0 < max(sizes) < len(asked) ** 2 / 3
+    parts = [GpRegression(steps=5)(x, y, part) for part in torch.split(asked, 100)]
+    assert torch.allclose(whole.mean, torch.cat([part.mean for part in parts]), atol=1e-10)
+    assert torch.allclose(whole.variance, torch.cat([part.variance for part in parts]), atol=1e-10)
+    assert GpRegression(steps=0)(x, y, asked[:0]).mean.shape == (0, 2)
+
+
+def test_it_learns_where_gradients_are_off_and_is_asked_at_its_own_points() -> None:
+    x, y = data()
+    with torch.no_grad():
+        found = GpRegression(steps=20)(x, y, x)  # a warning would be an error
+    assert torch.equal(found.mean, GpRegression(steps=20)(x, y, x).mean)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    x, y = data()
+    for shapes in ((x[:, 0], y, x), (x, y[:, 0], x), (x, y[1:], x), (x, y, y), (x, y, x[:, 0])):
+        with pytest.raises(ValueError, match=r"expected inputs \[P, D\]"):
+            GpRegression()(*shapes)
+    for numbers in ((x * torch.nan, y, x), (x, y / 0, x), (x, y, x * torch.nan)):
+        with pytest.raises(ValueError, match="finite"):
+            GpRegression()(*numbers)
