@@ -163,6 +163,23 @@ def test_lsuv_takes_a_batch_in_any_unit(scale: float) -> None:
         assert 0.9 <= float(net(x).std()) <= 1.1
 
 
+@pytest.mark.parametrize("x", [torch.full((8, 4), torch.nan), torch.ones(1, 4), torch.ones(0, 4)])
+def test_lsuv_refuses_a_batch_that_says_nothing(x: Tensor) -> None:
+    net = nn.Sequential(nn.Linear(4, 1), nn.ReLU(), nn.Linear(1, 1)).train()
+    with pytest.raises(ValueError, match="layer '0'"):
+        lsuv_(net, x)
+    assert net.training
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+@pytest.mark.parametrize("sides", [(0, 3), (3, 0)])
+def test_layers_without_inputs_or_outputs_have_nothing_to_fill(sides: tuple[int, int]) -> None:
+    empty, full = nn.Linear(*sides), nn.Linear(4, 4)
+    for start in (orthogonal_, lambda net: vi3nr_(net, torch.tanh)):
+        start(nn.Sequential(empty, full))
+        assert not empty.bias.detach().any() and full.weight.detach().any()
+
+
 def test_vi3nr_closed_forms() -> None:
     assert vi3nr_gain(torch.relu) ** 2 == pytest.approx(2, rel=1e-6)
     assert vi3nr_gain(torch.tanh) ** 2 == pytest.approx(2.54, abs=0.01)
@@ -187,3 +204,22 @@ def test_vi3nr_holds_signals_and_gradients_through_forty_layers(function) -> Non
         direction = batch(seed=9)  # one for each sample, so that nothing adds up over them
         (gradient,) = torch.autograd.grad((net[3:](early) * direction).sum(), early)
         assert 0.3 < float(gradient.square().mean().sqrt()) < 3  # with tanh at σ = 1 it is above 20
+
+
+def test_vi3nr_finds_its_way_around_a_dead_zone() -> None:
+    shrink = nn.Softshrink(0.5)
+    sigma = vi3nr_sigma(shrink)
+    assert 0.1 < sigma <= 10 and math.isfinite(vi3nr_gain(shrink, sigma))
+    with pytest.raises(ValueError, match="Softshrink"):
+        vi3nr_gain(shrink, 1e-3)
+    with pytest.raises(ValueError, match="zeros_like"):
+        vi3nr_gain(torch.zeros_like)
+    with pytest.raises(ValueError, match="Hardshrink"):
+        vi3nr_sigma(nn.Hardshrink(1e9))
+
+
+@pytest.mark.parametrize("scale", [1e-9, 0.0])
+def test_vi3nr_scales_tiny_data_too_and_takes_zeros_for_ones(scale: float) -> None:
+    net = tower(torch.tanh, 2)
+    vi3nr_(net, torch.tanh, 0.3, data=scale * batch(seed=5), generator=torch.Generator().manual_seed(0))
+    assert stds(net, (scale or 1) * batch(seed=5))[0] == pytest.approx(0.3, rel=0.1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from torch import nn
@@ -18,5 +19,5 @@ def layers(module: nn.Module) -> Iterator[Weighted]:
 
 
 def fan_in(layer: Weighted) -> int:
-    """How many inputs each output sums."""
-    return layer.weight[0].numel()
+    """How many inputs each output sums; 1 where it sums none, for something to divide by."""
+    return max(1, math.prod(layer.weight.shape[1:]))

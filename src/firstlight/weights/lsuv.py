@@ -33,7 +33,7 @@ def lsuv_(
     away, where there is a bias: without it, inputs that are all of one sign leave a ReLU's units always on or
     always off. Buffers (running averages of normalisations) and the mode
     (training or not) are left as they were. Returns the names of dead layers, whose outputs do not vary
-    whatever the scale.
+    whatever the scale. ValueError for a layer with outputs that are not finite, or with fewer than two.
     """
     orthogonal_(module, generator=generator)
     modes = {part: part.training for part in module.modules()}
@@ -44,6 +44,8 @@ def lsuv_(
         for name, layer in _in_order(module, run, inputs):
             for _ in range(tries):
                 output = _first_output(layer, run, inputs)
+                if output.numel() < 2 or not output.isfinite().all():
+                    raise ValueError(f"expected two or more finite outputs of layer {name!r} from this batch")
                 level = _level(layer, output)
                 if center and layer.bias is not None:
                     mean = output.transpose(0, _channels(layer)).flatten(1).mean(1)

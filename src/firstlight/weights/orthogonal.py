@@ -14,7 +14,8 @@ def orthogonal_(module: nn.Module, gain: float = 1.0, generator: torch.Generator
 
     A convolution's weight [out, in, ...] counts as the matrix [out, in · ...]. Its entries have the variance
     gain² / fan-in, tall or wide, so that the mean square of the outputs is gain² times that of the inputs.
-    ReLU halves the mean square: a gain of √2 makes up for it.
+    ReLU halves the mean square: a gain of √2 makes up for it. Layers without inputs or outputs have nothing
+    to fill.
     """
     for layer in layers(module):
         fill_(layer.weight, gain, fan_in(layer), generator)
