@@ -30,8 +30,8 @@ LOSSES = (Photometric(), OpacityPenalty(0.01), ScalePenalty(0.01))
 # changes held-out PSNR by +0.9 and -0.2 dB on fountain, 0.0 and 0.0 on fern (seeds 0, 1), +0.5, -0.1, -0.1
 # on fox (0 to 2), -0.2 and -0.2 on banana. Six photos say more about depth: there it costs fountain 0.5 dB
 # (three seeds) and brings 0.1 on fern and fox (one), and is left out.
-# An exposure for each photo: over five sets and three seeds neither better nor worse (docs/default-recipe.md);
-# with colours of fern's training photos changed by some 10 %, each in its own way, 24.2 dB with and 24.0
+# An exposure for each photo: over five sets and three seeds no better, no worse (docs/default-recipe.md).
+# With colours of fern's training photos changed by some 10 %, each in its own way, 24.2 dB with and 24.0
 # without (one seed). Photos of a camera that chooses anew each time are what this is for.
 # All this was judged by held-out photos of these sets, several dozen settings in all: a choice, no proof.
 THREE = Recipe(
