@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,10 @@ from PIL import Image
 
 from firstlight.cli import main
 from firstlight.errors import InputError
-from firstlight.objects import views_around
+from firstlight.objects import ObjectModel, views_around
 from firstlight.pipeline import fit, pose_object
 from firstlight.render import render_camera
-from firstlight.scene import Cameras, Gaussians
+from firstlight.scene import Cameras, Gaussians, Similarity
 from tests.scenes import looking_at, ring
 
 
@@ -73,6 +74,14 @@ def save(path: Path, camera: Cameras, behind: bool) -> None:
     else:
         outline = np.where(alpha.numpy() > 0.5, 255, 0).astype(np.uint8)
         Image.fromarray(np.dstack([pixels, outline])).save(path)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_an_object_of_small_units_is_seen(count: int) -> None:
+    small = replace(Similarity.identity(), scale=0.001)
+    around = cameras([0.0, 2.1, 4.2][:count]).transform(small)
+    model = ObjectModel(ball().transform(small), around, count=0)
+    assert all(len(side.features) > 50 for side in model.sides)
 
 
 @pytest.fixture(scope="module")

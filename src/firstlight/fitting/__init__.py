@@ -6,6 +6,8 @@ from firstlight.fitting.alignment import align_cameras as align_cameras
 from firstlight.fitting.binocular import Binocular as Binocular
 from firstlight.fitting.blurring import Mollification as Mollification
 from firstlight.fitting.cameras import CameraRefinement as CameraRefinement
+from firstlight.fitting.cameras import reach_of as reach_of
+from firstlight.fitting.cameras import size_of as size_of
 from firstlight.fitting.co_training import Accord as Accord
 from firstlight.fitting.co_training import CoTraining as CoTraining
 from firstlight.fitting.course import Fitted as Fitted

@@ -9,11 +9,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from firstlight.fitting.cameras import CameraRefinement, MovingCameras, reach_of
+from firstlight.fitting.cameras import CameraRefinement, MovingCameras, reach_of, size_of
 from firstlight.fitting.pictures import Pictures, as_tensors
 from firstlight.losses import photometric
 from firstlight.progress import Progress, Silent
-from firstlight.render import render_camera
+from firstlight.render import near_for, render_camera
 from firstlight.scene import Cameras, Capture, Gaussians
 
 STEPS = 60  # at each scale of the photos
@@ -29,6 +29,7 @@ def align_cameras(
     photos: list[int],
     *,
     antialiased: bool = False,
+    near: float | None = None,
     steps: int = STEPS,
     progress: Progress | None = None,
 ) -> Cameras:
@@ -38,10 +39,12 @@ def align_cameras(
     aligned to it before anything is measured (Lin et al. 2021, BARF; Fan et al. 2024, InstantSplat). Shrunken
     photos come first, in which a shift of some pixels still finds its way. The camera with the smallest loss
     is kept, the one at the start among them. steps: at each of three scales of the photos.
+    near: of ``render_camera``; None: as the size of ``capture`` asks for.
     """
     assert capture.cameras is not None
     frozen, pictures = gaussians.detach(), Pictures(capture)
     background = None if capture.background is None else torch.tensor(capture.background)
+    plane = near_for(size_of(capture)) if near is None else near
     viewmats = capture.cameras.viewmats.clone()
     with (progress or Silent()).stage("aligning held-out cameras", len(photos)) as stage:
         for photo in photos:
@@ -50,7 +53,9 @@ def align_cameras(
 
             def loss(scale: float, photo: int = photo, moving: MovingCameras = moving) -> Tensor:
                 camera = moving.place(pictures.camera(photo, scale), 0)
-                picture, _, _ = render_camera(frozen, camera, background=background, antialiased=antialiased)
+                picture, _, _ = render_camera(
+                    frozen, camera, background=background, antialiased=antialiased, near=plane
+                )
                 return photometric(picture, *as_tensors(pictures.at(photo, scale)))
 
             viewmats[photo] = _aligned(moving, loss, steps).to(viewmats.dtype)

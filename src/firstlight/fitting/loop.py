@@ -21,7 +21,7 @@ from firstlight.fitting.pictures import Pictures, as_tensors
 from firstlight.fitting.recipe import Recipe
 from firstlight.fitting.terms import Rendered, View
 from firstlight.losses import depth_l1, psnr
-from firstlight.render import BLUR, render_camera
+from firstlight.render import BLUR, near_for, render_camera
 from firstlight.scene import Cameras, Capture, Gaussians
 from firstlight.starts import thinned_out
 
@@ -58,6 +58,7 @@ class Fit:
         self.seen = capture.select(train)  # what it may look at
         self.pictures = Pictures(capture)
         self.extent = size_of(self.seen)
+        self.near = near_for(self.extent)
         self.background = None if capture.background is None else torch.tensor(capture.background)
         self.generator = torch.Generator().manual_seed(seed)
         self.exposure = Exposure(len(capture)) if recipe.exposure else None
@@ -134,6 +135,7 @@ class Fit:
             antialiased=self.recipe.antialiased,
             depth=depth,
             blur=blur,
+            near=self.near,
         )
 
     def look(self, index: int, camera: Cameras, exposed: bool = True) -> Rendered:
@@ -146,7 +148,9 @@ class Fit:
 
     def look_back(self, gaussians: Gaussians, camera: Cameras) -> Rendered:
         """What ``gaussians``, which no exposure belongs to, show from any camera."""
-        colors, alpha, _ = render_camera(gaussians, camera, background=self.background, depth=True)
+        colors, alpha, _ = render_camera(
+            gaussians, camera, background=self.background, depth=True, near=self.near
+        )
         return Rendered(colors[..., :3], alpha, colors[..., 3])
 
     def step(self, look: bool = False) -> Outcome:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from firstlight.fitting._warping import KEEP_FROM, SOLID
 from firstlight.fitting.terms import View
-from firstlight.render import depth_to_normal, render_surfels
+from firstlight.render import depth_to_normal, near_for, render_surfels
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class DepthNormals:
     def __call__(self, view: View) -> Tensor:
         if view.fraction < self.start:
             return view.alpha.new_zeros(())
-        surfels = render_surfels(view.gaussians, view.camera, sh_degree=0)
+        surfels = render_surfels(view.gaussians, view.camera, sh_degree=0, near=near_for(view.extent))
         off = surfels.alpha - (surfels.normals * surfels.surface).sum(-1)
         counts = (surfels.surface.detach() != 0).any(-1)
         if view.mask is not None:

@@ -15,10 +15,10 @@ import numpy.typing as npt
 import torch
 
 from firstlight.errors import InputError
-from firstlight.fitting import align_cameras
+from firstlight.fitting import align_cameras, reach_of
 from firstlight.objects._views import views_around
 from firstlight.poses import Features, Matcher, Sift, resect
-from firstlight.render import render_camera
+from firstlight.render import near_for, render_camera
 from firstlight.scene import Cameras, Capture, Gaussians, Photo, Picture
 
 SIFT = Sift(enlarge_to=1600, contrast=0.01)  # an object fills little of a picture: small things count
@@ -62,6 +62,8 @@ class ObjectModel:
         self.matcher = matcher
         self.gaussians = gaussians.detach()
         self.antialiased = antialiased
+        apart = cameras.apart
+        self.near = near_for(cameras.extent if apart else reach_of(cameras, self.gaussians.means))
         views = views_around(self.gaussians, cameras, count)
         self.sides = [self._side(views.select([i])) for i in range(len(views))]
 
@@ -86,7 +88,9 @@ class ObjectModel:
     @torch.no_grad()
     def render(self, camera: Cameras) -> tuple[torch.Tensor, torch.Tensor]:
         """Colours with expected depth [H, W, 4], and alpha [H, W]."""
-        colors, alpha, _ = render_camera(self.gaussians, camera, antialiased=self.antialiased, depth=True)
+        colors, alpha, _ = render_camera(
+            self.gaussians, camera, antialiased=self.antialiased, depth=True, near=self.near
+        )
         return colors, alpha
 
     def _side(self, camera: Cameras) -> _Side:
@@ -118,5 +122,7 @@ class ObjectModel:
             _, alpha = self.render(placed)
             picture = Picture(picture.rgb, np.where(alpha.numpy() > SOLID, 255, 0).astype(np.uint8))
         capture = Capture([replace(photo, decode=lambda: picture)], "photo", cameras=placed)
-        aligned = align_cameras(self.gaussians, capture, [0], antialiased=self.antialiased, steps=STEPS)
+        aligned = align_cameras(
+            self.gaussians, capture, [0], antialiased=self.antialiased, near=self.near, steps=STEPS
+        )
         return aligned.viewmats[0].double()

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from firstlight.evaluate import Depths, Evaluation, evaluate_photos, seen_mask
-from firstlight.fitting import align_cameras
+from firstlight.fitting import align_cameras, size_of
 from firstlight.progress import Progress
-from firstlight.render import render_camera
+from firstlight.render import near_for, render_camera
 from firstlight.scene import Capture, Gaussians, Split
 
 
@@ -60,19 +60,22 @@ def measure(
     """
     held_out, unaligned, seen = bool(split.test), None, None
     shown = split.test or split.train
+    near = near_for(size_of(capture.select(split.train)))  # the fit's
     if held_out and align:
-        before = _renderer(gaussians, capture, antialiased)
+        before = _renderer(gaussians, capture, antialiased, near)
         unaligned = evaluate_photos(before, capture, shown, progress=progress)
-        cameras = align_cameras(gaussians, capture, shown, antialiased=antialiased, progress=progress)
+        cameras = align_cameras(
+            gaussians, capture, shown, antialiased=antialiased, near=near, progress=progress
+        )
         capture = replace(capture, cameras=cameras)
     if held_out:
-        seen = _seen(gaussians, capture, split.train, antialiased)
-    render = _renderer(gaussians, capture, antialiased)
+        seen = _seen(gaussians, capture, split.train, antialiased, near)
+    render = _renderer(gaussians, capture, antialiased, near)
     return Measured(evaluate_photos(render, capture, shown, folder, progress, seen), held_out, unaligned)
 
 
 def _seen(
-    gaussians: Gaussians, capture: Capture, train: list[int], antialiased: bool
+    gaussians: Gaussians, capture: Capture, train: list[int], antialiased: bool, near: float
 ) -> Callable[[int], npt.NDArray[np.uint8]]:
     """What of a photo training photos show, by the depth of the finished scene."""
     cameras = capture.cameras
@@ -81,13 +84,17 @@ def _seen(
     @torch.no_grad()
     def depths(index: int) -> Depths:
         camera = cameras.select([index])
-        colors, alpha, _ = render_camera(gaussians, camera, sh_degree=0, antialiased=antialiased, depth=True)
+        colors, alpha, _ = render_camera(
+            gaussians, camera, sh_degree=0, antialiased=antialiased, depth=True, near=near
+        )
         return Depths(camera, colors[..., 3], alpha)
 
     return lambda index: seen_mask(depths, index, cameras, train)
 
 
-def _renderer(gaussians: Gaussians, capture: Capture, antialiased: bool) -> Callable[[int], Tensor]:
+def _renderer(
+    gaussians: Gaussians, capture: Capture, antialiased: bool, near: float
+) -> Callable[[int], Tensor]:
     cameras = capture.cameras
     assert cameras is not None
     background = None if capture.background is None else torch.tensor(capture.background)
@@ -95,6 +102,6 @@ def _renderer(gaussians: Gaussians, capture: Capture, antialiased: bool) -> Call
     @torch.no_grad()
     def render(index: int) -> Tensor:
         camera = cameras.select([index])
-        return render_camera(gaussians, camera, background=background, antialiased=antialiased)[0]
+        return render_camera(gaussians, camera, background=background, antialiased=antialiased, near=near)[0]
 
     return render

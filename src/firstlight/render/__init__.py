@@ -4,6 +4,7 @@ from firstlight.render._blend import rasterize_to_pixels as rasterize_to_pixels
 from firstlight.render._camera import BLUR as BLUR
 from firstlight.render._camera import NEAR as NEAR
 from firstlight.render._camera import SurfelView as SurfelView
+from firstlight.render._camera import near_for as near_for
 from firstlight.render._camera import render_camera as render_camera
 from firstlight.render._camera import render_surfels as render_surfels
 from firstlight.render._covariance import quat_scale_to_covar_preci as quat_scale_to_covar_preci

@@ -8,10 +8,18 @@ from torch import Tensor
 
 from firstlight.render._rasterization import rasterization
 from firstlight.render._surfel_rasterization import rasterization_2dgs
-from firstlight.scene import Cameras, Gaussians
+from firstlight.scene import Cameras, Gaussians, unit_of
 
 BLUR = 0.3  # of 3DGS
 NEAR = 0.01  # the rasteriser's own near plane, scene units
+
+
+def near_for(extent: float) -> float:
+    """The near plane for a scene of ``extent``: ``NEAR``, or as many of its units where these are small.
+
+    Never farther than ``NEAR``: what stands close before a camera of a large scene is part of its photo.
+    """
+    return NEAR * min(1.0, unit_of(extent))
 
 
 def render_camera(
@@ -30,7 +38,7 @@ def render_camera(
     With ``depth`` the colours have a fourth channel: the expected z-depth Σ w z / Σ w, 0 where nothing is.
     ``blur`` is the variance in square pixels that a pixel adds to every splat (``eps2d``). ``sh_degree``
     limits the spherical harmonics used (all by default); ``background`` is [3]. What is nearer than ``near``
-    to the camera's plane is not drawn: scenes of small units need a small one.
+    to the camera's plane is not drawn: scenes of small units need a small one, see ``near_for``.
     ValueError when there is not exactly one camera, or when it is no plain pinhole.
     """
     _check_camera(camera)
@@ -76,6 +84,7 @@ def render_surfels(
     sh_degree: int | None = None,
     background: Tensor | None = None,
     depth_mode: Literal["expected", "median"] = "expected",
+    near: float = NEAR,
 ) -> SurfelView:
     """As ``render_camera``, the Gaussians taken as surfels (``rasterization_2dgs``).
 
@@ -94,6 +103,7 @@ def render_surfels(
         int(camera.height[0]),
         sh_degree=gaussians.degree if sh_degree is None else sh_degree,
         backgrounds=None if background is None else background[None],
+        near_plane=near,
         render_mode="RGB+ED",
         depth_mode=depth_mode,
     )
