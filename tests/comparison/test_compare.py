@@ -186,6 +186,9 @@ def test_plans_that_do_not_fit_are_refused(tmp_path: Path) -> None:
             other.joined(tmp_path)
     with pytest.raises(InputError, match="not both"):
         Plan("a", ("vanilla",), steps=1, minutes=1.0)
+    for size in (8, 0, -5):
+        with pytest.raises(InputError, match="at least 16"):
+            Plan("a", ("vanilla",), max_size=size)
     with pytest.raises(InputError, match="no recipes"):
         Plan("a", ())
     with pytest.raises(InputError, match="share a folder"):

@@ -12,7 +12,7 @@ from typing import Any
 from firstlight.errors import InputError
 from firstlight.files.atomic import atomic_write
 from firstlight.fitting import check_budget
-from firstlight.pipeline import PosedBy, check_seed
+from firstlight.pipeline import PosedBy, check_max_size, check_seed
 
 PLAN_FILE = "plan.json"
 # What all trials of one folder must have in common, or their numbers do not belong into one table.
@@ -54,6 +54,7 @@ class Plan:
             if not getattr(self, name):
                 raise InputError(f"Nothing to compare: there are no {name}.")
         check_budget(self.steps, self.minutes)
+        check_max_size(self.max_size)
         for seed in self.seeds:
             check_seed(seed)
         folders: dict[str, str] = {}

@@ -45,6 +45,12 @@ def check_seed(seed: int) -> None:
         raise InputError(f"A seed of {seed}: expected 0 to {2**31 - 1:,}.")
 
 
+def check_max_size(max_size: int | None) -> None:
+    """InputError for photos too small to learn from; None leaves the size to the recipe."""
+    if max_size is not None and max_size < 16:
+        raise InputError(f"Photos of {max_size} pixels: expected a --max-size of at least 16.")
+
+
 def stored_options(run: Run) -> Options:
     """The options that ``run`` began with."""
     try:

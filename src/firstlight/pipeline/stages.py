@@ -34,7 +34,7 @@ from firstlight.geometry import (
 from firstlight.pipeline.machine import machine, versions
 from firstlight.pipeline.measuring import measure
 from firstlight.pipeline.memory_plan import plan_memory, told, usable_memory_mb
-from firstlight.pipeline.options import Options, PosedBy, recipe_for, stored_options
+from firstlight.pipeline.options import Options, PosedBy, check_max_size, recipe_for, stored_options
 from firstlight.pipeline.photos import check_photos, find_cameras, prepare, split_placed
 from firstlight.pipeline.run_folder import Run, claim_folder, new_folder
 from firstlight.pipeline.warm_up import REST, STEPS, is_cold, warming
@@ -111,8 +111,7 @@ def fit(
     check_budget(steps, minutes)
     if max_gaussians is not None and max_gaussians < 1:
         raise InputError(f"{max_gaussians} Gaussians: expected at least 1.")
-    if max_size is not None and max_size < 16:
-        raise InputError(f"Photos of {max_size} pixels: expected a --max-size of at least 16.")
+    check_max_size(max_size)
     held: HoldOut | tuple[str, ...]
     if hold_out == "every8" or hold_out == "none":
         held = hold_out
