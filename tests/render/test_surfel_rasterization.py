@@ -359,6 +359,25 @@ def test_a_depth_map_of_a_plane_has_its_normal() -> None:
         depth_to_normal(along_axis, camtoworlds[0], K)
 
 
+@pytest.mark.parametrize("scale", [1e-7, 1e7])
+def test_normals_of_depths_know_no_unit(scale: float) -> None:
+    scene, K = random_scene(3, 1, 1), intrinsics(1, 12, 9)
+    camtoworlds = torch.linalg.inv(scene.viewmats)
+    camtoworlds[:, :3, 3] = 0.0  # in float32 it would take the digits of small depths
+    depths = 2 + torch.rand(1, 9, 12, 1, generator=torch.Generator().manual_seed(0))
+    weights = torch.randn(1, 9, 12, 3, generator=torch.Generator().manual_seed(1))
+    for cameras_move in (False, True):  # by the kernels, and by torch
+        poses, found, slopes = camtoworlds.clone().requires_grad_(cameras_move), [], []
+        for unit in (1.0, scale):
+            leaf = (unit * depths).requires_grad_()
+            found.append(depth_to_normal(leaf, poses, K))
+            (slope,) = torch.autograd.grad(found[-1], leaf, weights)
+            slopes.append(unit * slope)
+        assert found[0][:, 1:-1, 1:-1].norm(dim=-1).min() > 0.99
+        torch.testing.assert_close(found[1], found[0], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(slopes[1], slopes[0], atol=1e-3, rtol=1e-3)
+
+
 @pytest.mark.parametrize(("images", "height", "width"), [((), 3, 3), ((2,), 7, 12), ((1, 2), 4, 9)])
 def test_normals_of_depths_are_the_twin(images: tuple[int, ...], height: int, width: int) -> None:
     """The kernel is the torch function, which cameras that need a gradient and float64 go through."""

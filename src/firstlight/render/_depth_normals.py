@@ -53,7 +53,8 @@ def depth_to_normal(depths: Tensor, camtoworlds: Tensor, Ks: Tensor, z_depth: bo
     across = torch.linalg.cross(down, right)
     length = across.norm(dim=-1, keepdim=True)
     # Not ``normalize``: it passes a gradient of 1e12 where there is no direction, as in a picture's holes.
-    there = length > kernels.SHORT
+    squares = (down.square() + right.square()).sum(-1, keepdim=True)
+    there = length > kernels.SHORT * squares
     facing = torch.where(there, across / torch.where(there, length, 1.0), 0.0)
     return torch.nn.functional.pad(facing, (0, 0, 1, 1, 1, 1))
 

@@ -8,7 +8,7 @@ from numba import prange
 
 from firstlight.render._jit import device, kernel
 
-SHORT = 1e-12  # a cross product that is no longer has no direction
+SHORT = 1e-12  # a cross product no longer than so much of its factors' squares has no direction
 
 
 @device
@@ -25,7 +25,8 @@ def _point(depths: Any, camtoworlds: Any, Ks: Any, image: int, y: int, x: int, r
 @device
 def _slopes(depths: Any, camtoworlds: Any, Ks: Any, image: int, y: int, x: int, rays: Any, at: Any) -> Any:
     """Fills the rays [4, 3] of the pixels above, below, left and right, and at [6, 3]: those pixels' points,
-    then the differences down and right. Returns the cross product of these and its length."""
+    then the differences down and right. Returns the cross product of these and its length, 0 where it has no
+    direction: beside the differences, not beside a scene unit, which may be large or small."""
     _point(depths, camtoworlds, Ks, image, y - 1, x, rays[0], at[0])
     _point(depths, camtoworlds, Ks, image, y + 1, x, rays[1], at[1])
     _point(depths, camtoworlds, Ks, image, y, x - 1, rays[2], at[2])
@@ -36,7 +37,10 @@ def _slopes(depths: Any, camtoworlds: Any, Ks: Any, image: int, y: int, x: int, 
     a = at[4, 1] * at[5, 2] - at[4, 2] * at[5, 1]
     b = at[4, 2] * at[5, 0] - at[4, 0] * at[5, 2]
     c = at[4, 0] * at[5, 1] - at[4, 1] * at[5, 0]
-    return a, b, c, math.sqrt(a * a + b * b + c * c)
+    length, squares = math.sqrt(a * a + b * b + c * c), 0.0
+    for k in range(3):
+        squares += at[4, k] * at[4, k] + at[5, k] * at[5, k]
+    return a, b, c, length if length > SHORT * squares else 0.0
 
 
 @kernel
@@ -57,7 +61,7 @@ def normals_of_depths(
                 continue
             for x in range(1, width - 1):
                 a, b, c, length = _slopes(depths, camtoworlds, Ks, image, y, x, rays, at)
-                if length > SHORT:
+                if length > 0.0:
                     normals[image, y, x, 0] = a / length
                     normals[image, y, x, 1] = b / length
                     normals[image, y, x, 2] = c / length
@@ -83,7 +87,7 @@ def normals_of_depths_backward(
                 continue
             for x in range(1, width - 1):
                 a, b, c, length = _slopes(depths, camtoworlds, Ks, image, y, x, rays, at)
-                if not length > SHORT:
+                if not length > 0.0:
                     continue
                 v = v_normals[image, y, x]
                 along = (a * v[0] + b * v[1] + c * v[2]) / (length * length)
