@@ -259,6 +259,12 @@ def test_nothing_in_the_picture(count: int, mode: str) -> None:
         assert leaf.grad is None or not leaf.grad.any()
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_no_camera_sees_no_picture(packed: bool) -> None:
+    *maps, _ = _render(random_scene(10, 5, 0), 20, 9, render_mode="RGB+ED", packed=packed)
+    assert [t.shape for t in maps] == [(0, 9, 20, wide) for wide in (4, 1, 3, 3, 1, 1)]
+
+
 def test_two_runs_are_equal_bit_for_bit() -> None:
     scene = random_scene(12, 2000)
 

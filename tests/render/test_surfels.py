@@ -370,6 +370,11 @@ def test_pairs_are_what_blending_adds_up() -> None:
     order = torch.argsort(together[:, 2] * width * height + together[:, 1], stable=True)
     assert len(parts[1]) > 0
     assert torch.equal(together[order], torch.stack(ids, 1))
+    none = [t[:, :0] for t in splats]
+    nobody = torch.zeros(0, dtype=torch.int64)
+    empty = _accumulate(*none, nobody, nobody, nobody, width, height)
+    assert [t.shape for t in empty] == [(2, height, width, wide) for wide in (3, 1, 3)]
+    assert not any(t.any() for t in empty)
     with pytest.raises(ValueError, match="transmittances: expected shape"):
         _pairs(0, 1, light[0], means2d, transforms, opacities, *lists)
     with pytest.raises(ValueError, match="normals: expected shape"):

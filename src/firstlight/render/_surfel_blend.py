@@ -63,6 +63,7 @@ def rasterize_to_pixels_2dgs(
     surfels = (means2d, ray_transforms, colors, opacities, normals, densify)
     maps = differentiable(BlendSurfels, *surfels, behind, ids, grid, absgrad)
     picture, alphas, facing, distortions, medians = (
-        t.view(*image_dims, image_height, image_width, -1) for t in maps
+        t.view(*image_dims, image_height, image_width, wide)
+        for t, wide in zip(maps, (channels, 1, 3, 1, 1), strict=True)
     )
     return picture, alphas, facing, distortions, medians

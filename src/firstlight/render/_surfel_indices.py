@@ -108,9 +108,9 @@ def accumulate_2dgs(
     alphas = opacities.reshape(-1)[rows] * torch.exp(-0.5 * torch.minimum(itself, filtered))
     weights = alphas.clamp(max=0.99)
     weights = weights * light_before(weights, pixels)
-    features = torch.cat([colors, normals], -1).reshape(count * math.prod(image_dims), -1)[rows]
+    features = torch.cat([colors, normals], -1).reshape(count * math.prod(image_dims), channels + 3)[rows]
     features = torch.cat([features, torch.ones_like(features[:, :1])], -1) * weights[:, None]
     size = (*image_dims, image_height, image_width)
     summed = torch.zeros(math.prod(size), channels + 4, dtype=features.dtype).index_add(0, pixels, features)
-    summed = summed.view(*size, -1)
+    summed = summed.view(*size, channels + 4)
     return summed[..., :channels], summed[..., -1:], summed[..., channels:-1]
