@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from firstlight.render import rasterization, splat_scores, twins
+from firstlight.render import rasterization, rasterization_2dgs, splat_scores, twins
 from tests.render.scenes import Scene, intrinsics, random_scene
 
 WIDTH, HEIGHT = 45, 37
@@ -90,3 +90,7 @@ def test_nothing_seen_and_errors_that_do_not_fit() -> None:
         assert scores.of_gaussians(meta, 10).weight.shape == (10,)
     with pytest.raises(ValueError, match="errors: expected shape"):
         splat_scores(meta, torch.zeros(1, 3, 3))
+    surfels: Any = rasterization_2dgs
+    K = intrinsics(1, WIDTH, HEIGHT)
+    with pytest.raises(ValueError, match="surfels have no scores"):
+        splat_scores(surfels(*scene[:6], K, WIDTH, HEIGHT, sh_degree=3)[-1])

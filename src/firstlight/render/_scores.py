@@ -12,6 +12,7 @@ from firstlight.render import _scores_kernels as kernels
 from firstlight.render._arrays import NO_FLOATS, aligned, check_shape, empty, view
 from firstlight.render._blend import make_grid
 from firstlight.render._blend_rule import pack
+from firstlight.render._errors import ShapeError
 
 
 class Scores(NamedTuple):
@@ -52,8 +53,11 @@ def splat_scores(meta: Mapping[str, Any], errors: Tensor | None = None) -> Score
     gradients. Taming 3DGS (Mallick et al. 2024) samples new Gaussians by such sums, Mini-Splatting (Fang and
     Wang 2024) keeps the best by them.
     Splats blended in space (``with_eval3d``) are scored as they would be in the picture plane.
-    ShapeError where ``errors`` does not fit, TypeError unless it is float32 on the CPU.
+    ShapeError where ``errors`` does not fit or the notes are of surfels, which have no scores. TypeError
+    unless ``errors`` is float32 on the CPU.
     """
+    if "conics" not in meta:
+        raise ShapeError("splat_scores: surfels have no scores; give the notes of rasterization")
     offsets, opacities = meta["isect_offsets"], meta["opacities"]
     width, height = meta["width"], meta["height"]
     if errors is not None:
