@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from firstlight.errors import InputError
-from firstlight.files import FORMATS
+from firstlight.files import FORMATS, describe
 from firstlight.scene import Gaussians
 from tests.files.test_ply import refusal
 from tests.scenes import random_gaussians
@@ -277,6 +277,26 @@ def test_gltf_with_data_in_it_or_beside_it(tmp_path: Path) -> None:
         document["buffers"][0]["uri"] = uri
         (tmp_path / "a.gltf").write_text(json.dumps(document))
         np.testing.assert_array_equal(Gaussians.load(tmp_path / "a.gltf").means, good.means)
+
+
+def test_describe_counts_what_a_gltf_names_beside_it_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    document, data = gltf(tmp_path)
+    path = tmp_path / "in" / "a.gltf"
+    (path.parent / "a b.bin").write_bytes(data)
+    (path.parent / "other.bin").write_bytes(data)
+    document["buffers"][0]["uri"] = "a%20b.bin"
+    unused = (
+        {"uri": "a b.bin"},
+        {"uri": "../good.glb"},
+        {"uri": "gone.bin"},
+        {"uri": "%00"},
+        {"uri": "data:;base64,"},
+        7,
+    )
+    document["buffers"] += unused
+    path.write_text(json.dumps(document))
+    assert describe(path)["bytes"] == path.stat().st_size + len(data)
 
 
 def changed(document: dict[str, Any], **parts: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import torch
 
 from firstlight.errors import InputError
 from firstlight.files._formats import (
+    files_of,
     format_by_ending,
     format_of,
     load_gaussians,
@@ -104,12 +105,11 @@ def describe(path: str | Path) -> dict[str, Any]:
     path = scene_file(path)
     scene = load_gaussians(path)
     format = format_of(path)
-    files = [path] if format.ending != "meta.json" else [p for p in path.parent.iterdir() if p.is_file()]
     low, high = np.percentile(scene.means.numpy(), (5, 95), axis=0).tolist()
     return {
         "file": str(path),
         "format": format.name,
-        "bytes": sum(file.stat().st_size for file in files),
+        "bytes": sum(file.stat().st_size for file in files_of(path)),
         "gaussians": len(scene),
         "sh_degree": scene.degree,
         "middle_90_percent": [low, high],

@@ -127,6 +127,17 @@ def save_gaussians(gaussians: Gaussians, path: str | Path, **options: Any) -> No
     format.write(gaussians.detach().to(torch.float32), path, **options)
 
 
+def files_of(path: Path) -> list[Path]:
+    """All files of the scene that is read from ``path``, which ``load_gaussians`` takes."""
+    match format_of(path).ending:
+        case _sog.META:
+            return [part for part in path.parent.iterdir() if part.is_file()]
+        case ".gltf" | ".glb":
+            return _gltf.files_of(path)
+        case _:
+            return [path]
+
+
 def scene_file(path: str | Path) -> Path:
     """The file to read for ``path``: itself, or in a folder its meta.json (SOG) or scene.ply (a run)."""
     path = Path(path)

@@ -89,6 +89,22 @@ def read_gltf(path: Path) -> Gaussians:
     return repaired(Gaussians.merge(parts).transform(HALF_TURN), path)
 
 
+def files_of(path: Path) -> list[Path]:
+    """The file itself and those beside it that it says its data are in, where they are there; each once."""
+    document, _ = _open(path)
+    uris = [buffer.get("uri") for buffer in document.get("buffers", []) if isinstance(buffer, dict)]
+    parts = [_beside(path, uri) for uri in uris if isinstance(uri, str) and not uri.startswith("data:")]
+    return [path, *dict.fromkeys(part for part in parts if part is not None and part.is_file())]
+
+
+def _beside(path: Path, uri: str) -> Path | None:
+    """The file in the folder of ``path`` that ``uri`` names; None where it names anything else."""
+    name = unquote(uri)
+    part = path.parent / name
+    inside = "\0" not in name and Path(name).name == name and part.resolve().parent == path.parent.resolve()
+    return part if inside else None
+
+
 def _layout(degree: int) -> list[tuple[str, str, int]]:
     """Attribute, type and component of each accessor, in the order of the file."""
     return [
@@ -309,9 +325,8 @@ class _Asset:
                 return np.frombuffer(base64.b64decode(uri.partition(",")[2], validate=True), np.uint8)
             except binascii.Error as error:
                 raise InputError(f"{self.path}: the data written into it is damaged ({error}).") from error
-        name = unquote(uri)
-        part = self.path.parent / name
-        if Path(name).name != name or part.resolve().parent != self.path.parent.resolve():
+        part = _beside(self.path, uri)
+        if part is None:
             raise InputError(f"{self.path}: {uri[:80]!r} is not the name of a file beside it.")
         if not part.is_file() or not part.stat().st_size:
             raise InputError(f"{part}: is missing or empty; {self.path.name} names it.")
