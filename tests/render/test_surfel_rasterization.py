@@ -19,7 +19,7 @@ from firstlight.render import (
     render_surfels,
     twins,
 )
-from firstlight.scene import Cameras, Gaussians
+from firstlight.scene import Cameras, Gaussians, Similarity
 from tests.render.scenes import Scene, assert_gradients, assert_pictures, intrinsics, random_scene
 from tests.render.test_rasterization import EXTREME, MODES, SIZES, WILD, _splat
 
@@ -468,6 +468,11 @@ def test_one_camera_sees_a_surface() -> None:
     own = torch.nn.functional.normalize(view.normals, dim=-1)
     torch.testing.assert_close(own, normal.expand(24, 32, 3), atol=1e-4, rtol=0)
     assert (render_surfels(wall, camera).surface[4:-4, 4:-4] @ normal).median() > 0.9
+    small = wall.transform(Similarity(0.001, torch.eye(3).double(), torch.zeros(3).double()))
+    assert not render_surfels(small, camera).alpha.any(), "all of it is nearer than the near plane"
+    near = render_surfels(small, camera, near=1e-5)
+    torch.testing.assert_close(near.alpha, render_surfels(wall, camera).alpha, atol=1e-4, rtol=0)
+    assert (near.surface[4:-4, 4:-4] @ normal).median() > 0.9
     with pytest.raises(ValueError, match="one undistorted pinhole camera"):
         render_surfels(wall, camera.select([]))
 
