@@ -229,7 +229,8 @@ def compare(
         out=out,
         progress=Terminal(),
     )
-    Console().print(found.table())
+    console = Console()
+    console.print(found.table(console.width))
     print(f"page  {found.page}")
     failed = any(row.failures for row in found.rows)
     return 0 if any(row.numbers for row in found.rows) and not failed else 1

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
 import pytest
+from rich.console import Console
 
 from firstlight.comparison import Comparison, Plan, Row, Spread, Trial
 from firstlight.comparison._page import _line, _pictures, _Shown
@@ -83,6 +85,20 @@ def test_a_comparison_is_read_as_it_was_saved(tmp_path: Path) -> None:
     (tmp_path / "x" / "compare.json").write_text('{"rows": 3}')
     with pytest.raises(InputError, match=r"compare\.json"):
         Comparison.open(tmp_path / "x")
+
+
+def test_a_narrow_screen_has_fewer_columns_and_whole_numbers(tmp_path: Path) -> None:
+    comparison = made(tmp_path, "x", {"vanilla": (20.0, 21.0), "mcmc": (19.0, 19.0)})
+
+    def lines(width: int) -> list[str]:
+        console = Console(width=width, file=io.StringIO())
+        console.print(comparison.table(width))
+        return cast(io.StringIO, console.file).getvalue().splitlines()
+
+    wide, narrow = lines(120), lines(50)
+    assert "PSNR seen" in wide[1] and "Gaussians" in wide[1]
+    assert "PSNR seen" not in narrow[1] and "seconds" in narrow[1]
+    assert max(map(len, narrow)) <= 50 and any("20.50 ± 0.50" in line for line in narrow)
 
 
 def test_numbers_are_those_of_the_runs_where_these_are_there(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -134,9 +135,23 @@ class Comparison:
         rows = [row for row in self.rows if row.views == views]
         return sorted(rows, key=lambda row: -row.numbers["psnr"].mean if "psnr" in row.numbers else 1e9)
 
-    def table(self) -> Table:
-        """For the screen; why numbers are missing stands below."""
+    def table(self, width: int | None = None) -> Table:
+        """For a screen of ``width`` characters; why numbers are missing stands below.
+
+        Where not all columns fit, those that say least are left out: compare.json and the page have them.
+        """
         columns = known_columns(self.rows) or list(COLUMNS[:1])
+        table = self._table(columns)
+        for least in DISPENSABLE:
+            if width is None or WIDE.measure(table).maximum <= width:
+                break
+            columns = [column for column in columns if column.key != least]
+            table = self._table(columns)
+        reasons = [f"{row.recipe}: {row.why}" for row in self.rows if row.failures or row.skipped]
+        table.caption = Text("\n".join(dict.fromkeys(reasons)), justify="left") if reasons else None
+        return table
+
+    def _table(self, columns: Sequence[Column]) -> Table:
         table = Table("views")
         for name in ("recipe", *(column.title for column in columns)):
             table.add_column(name, no_wrap=True)
@@ -147,8 +162,6 @@ class Comparison:
                     cells[0] = row.state
                 table.add_row(str(views or "all"), row.recipe, *cells)
             table.add_section()
-        reasons = [f"{row.recipe}: {row.why}" for row in self.rows if row.failures or row.skipped]
-        table.caption = Text("\n".join(dict.fromkeys(reasons)), justify="left") if reasons else None
         return table
 
 
@@ -189,6 +202,16 @@ COLUMNS = (
     Column("megabytes", "ply MB", 1),
     Column("peak_memory_mb", "peak MB", 0),
 )
+DISPENSABLE = (
+    "peak_memory_mb",
+    "megabytes",
+    "flip",
+    "lpips",
+    "psnr_seen",
+    "ssim",
+    "gaussians",
+)  # the first first
+WIDE = Console(width=1000)  # to measure tables with
 SEEN_WORDS = (
     "PSNR seen is over those pixels alone whose surface a training photo shows too, by each scene's own depth"
 )
