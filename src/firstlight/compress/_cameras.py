@@ -9,16 +9,16 @@ from typing import Any
 import torch
 
 from firstlight.errors import InputError
-from firstlight.render import NEAR
+from firstlight.render import near_for
 from firstlight.scene import Cameras, Gaussians, look_at
 
 SAMPLE = 10_000  # Gaussians that say how far a scene is away
 
 
 def near_plane(gaussians: Gaussians, cameras: Cameras) -> float:
-    """Where pictures begin: the rasteriser's own plane, or nearer where the scene's units are so small."""
+    """Where pictures begin, for a scene as large as it is far away; a scene file says no more of its unit."""
     some = gaussians.means[:: max(1, len(gaussians) // SAMPLE)]
-    return min(NEAR, float(torch.cdist(some, cameras.centers).median()) / 400)
+    return near_for(float(torch.cdist(some, cameras.centers).median()))
 
 
 def cameras_of_run(folder: Path, max_size: int) -> Cameras | None:
