@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from firstlight.processes import GpRegression
+from firstlight.processes._regression import LogDensity
 
 pytest.importorskip("gpytorch", reason="gpytorch is not installed")
 
@@ -43,6 +44,23 @@ def test_the_prediction_is_that_of_the_formula() -> None:
     )
     variance = kernel(asked, asked) - gain @ kernel(x, asked)
     assert torch.allclose(found.variance / reach**2, variance.expand(1, 2), atol=1e-3)
+
+
+def test_the_log_density_and_its_gradient() -> None:
+    """Against torch's own distribution, whose gradient goes back through the factorisation."""
+    generator = torch.Generator().manual_seed(0)
+    root = torch.randn(3, 9, 9, dtype=torch.float64, generator=generator).requires_grad_()
+    residual = torch.randn(3, 9, dtype=torch.float64, generator=generator).requires_grad_()
+    up = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+    covariance = root @ root.mT + torch.eye(9, dtype=torch.float64)
+    ours: torch.Tensor = LogDensity.apply(covariance, residual)  # type: ignore[no-untyped-call]
+    normal = torch.distributions.MultivariateNormal(torch.zeros(9, dtype=torch.float64), covariance)
+    theirs: torch.Tensor = normal.log_prob(residual)  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    found, expected = (
+        torch.autograd.grad(values @ up, (root, residual), retain_graph=True) for values in (ours, theirs)
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
 
 
 def test_the_same_twice() -> None:

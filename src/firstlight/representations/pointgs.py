@@ -75,7 +75,8 @@ class PointGs:
         decoder = Decoder(self, base.sh.shape[1])
         decoder.load_state_dict(under("network.", state))
         model = PointGsModel(self, base, sightings(base.means, capture, self.views), decoder)
-        model.around, model.searched = state["around"], int(state["searched"])
+        model.look_around(state["around"])
+        model.searched = int(state["searched"])
         model.optimizer.load(under("adam.", state))
         return model
 
@@ -191,12 +192,17 @@ class Attention(nn.Module):
 
     def forward(self, features: Tensor, around: Tensor, offsets: Tensor) -> Tensor:
         """features [N, D], around [N, K] indices, offsets [N, K, C] coded → [N, D]."""
-        # A key is linear in features and offset together: what features add is worked out once a point.
-        # Looked up by ``embedding``: the gradient of plain indexing sums in any order, run by run another.
-        pairs = embedding(around, self.pair(features)) + self.offset(offsets)
-        key, value = pairs.chunk(2, -1)  # [N, K, D] each
-        logits = (key * self.query(features)[:, None]).sum(-1) / features.shape[-1] ** 0.5
-        mixed = (logits.softmax(-1)[..., None] * value).sum(1)
+        # Keys and values are linear in features and offset together. What features add is worked out once a
+        # point. For what offsets add, the query is taken to their C numbers, and only their mean to values:
+        # no key or value is made of them. Looked up by ``embedding``: the gradient of plain indexing sums in
+        # any order, run by run another.
+        key, value = embedding(around, self.pair(features)).chunk(2, -1)  # [N, K, D] each
+        by_offset = self.offset.weight.chunk(2)  # [D, C] each, for keys and for values
+        query = self.query(features)
+        asked = (query @ by_offset[0])[:, None]
+        logits = (key * query[:, None]).sum(-1) + (offsets * asked).sum(-1)
+        weight = (logits / features.shape[-1] ** 0.5).softmax(-1)[..., None]  # [N, K, 1]
+        mixed = (weight * value).sum(1) + (weight * offsets).sum(1) @ by_offset[1].T
         attended: Tensor = features + self.out(mixed)
         return attended
 
@@ -223,21 +229,25 @@ class PointGsModel(DecodedModel):
         super().__init__()
         self.settings, self.base, self.sightings, self.decoder = settings, base, sightings, decoder
         self.count = min(settings.neighbours, len(base) - 1)
-        self.around = nearest(base.means, self.count)  # [N, K]
-        closest = self.around[:, :3]
+        around = nearest(base.means, self.count)  # [N, K]
+        closest = around[:, :3]
         self.gaps = (base.means[closest] - base.means[:, None]).norm(dim=-1).mean(-1, keepdim=True)  # [N, 1]
+        self.look_around(around)
         self.searched = 0  # how often neighbours were searched for since
         self.optimizer = NetworkAdam(self.parameters())
 
     def parameters(self) -> dict[str, Tensor]:
         return dict(self.decoder.named_parameters())
 
+    def look_around(self, around: Tensor) -> None:
+        """From now on each point's neighbours are ``around`` [N, K]."""
+        means, gaps = self.base.means, self.gaps[:, None].clamp(min=1e-12)
+        self.around = around
+        self.offsets = coded(((means[around] - means[:, None]) / gaps).clamp(-8, 8))  # [N, K, C]
+
     def inputs(self) -> tuple[list[Sighting], Tensor, Tensor]:
         """What the decoder is called with."""
-        offsets = (self.base.means[self.around] - self.base.means[:, None]) / self.gaps[:, None].clamp(
-            min=1e-12
-        )
-        return self.sightings, self.around, coded(offsets.clamp(-8, 8))
+        return self.sightings, self.around, self.offsets
 
     def decode(self) -> Gaussians:
         base = self.base
@@ -259,7 +269,7 @@ class PointGsModel(DecodedModel):
         """Points have moved: look for their neighbours anew."""
         due = int(now.step / now.steps / self.settings.refresh)
         if due > self.searched and self.decoder.attention is not None:
-            self.around = nearest(self.gaussians.means, self.count)
+            self.look_around(nearest(self.gaussians.means, self.count))
             self.searched = due
             self.changed()
             return "neighbours searched for"
