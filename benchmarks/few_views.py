@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from comparisons import Row, kept, kept_below, placed, set_name
 from few_views_page import PAPER, PLAIN, page
+from plain import plain_3dgs
 
 from firstlight.density import Decaying, Fixed, Mcmc
 from firstlight.errors import InputError
@@ -79,11 +80,6 @@ def plus(*terms: Term, dropout: float | None = None) -> Change:
         return replace(recipe, losses=(*recipe.losses, *terms), dropout=share)
 
     return change
-
-
-def plain_3dgs(recipe: Recipe) -> Recipe:
-    """3DGS as published, its rates and growth, from the recipe's start and in as many steps."""
-    return replace(get_recipe("vanilla"), start=recipe.start, geometry=recipe.geometry, steps=recipe.steps)
 
 
 # The first two are what all others are measured against.

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from comparisons import name_of, run_of, without_paths
+from plain import KNOWN
 
 from firstlight.comparison import Comparison, Plan, Row, Spread, Trial, plan_of
 from firstlight.files import atomic_write
-from firstlight.recipes import RECIPES
 
 Method = dict[str, Any]  # a recipe's description, as run.json has it
 
@@ -156,12 +156,11 @@ def _of_today(one: Measured) -> Measured:
     """Without recipes that have changed since."""
 
     def today(row: Row) -> bool:
-        recipe, method = RECIPES.get(row.recipe), one.methods.get((row.recipe, row.views))
-        known = recipe is not None and method is not None
-        return known and any(variant.has_method(method) for variant in RECIPES[row.recipe].variants)
+        recipe, method = KNOWN.get(row.recipe), one.methods.get((row.recipe, row.views))
+        return recipe is not None and any(variant.has_method(method) for variant in recipe.variants)
 
     # What was skipped or failed has no method: it is kept while there is such a recipe.
-    kept = [row for row in one.rows if today(row) or (not row.numbers and row.recipe in RECIPES)]
+    kept = [row for row in one.rows if today(row) or (not row.numbers and row.recipe in KNOWN)]
     return replace(one, rows=kept)
 
 

@@ -24,11 +24,11 @@ from pathlib import Path
 from comparisons import comparisons_below, run_sets, set_name
 from measured import joined, measured, missing, read
 from measured import write as keep
+from plain import KNOWN
 from results_page import write_page
 from worst_pictures import worst_pictures
 
 from firstlight.comparison import Plan
-from firstlight.recipes import RECIPES, get_recipe
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -38,7 +38,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("photos", nargs="*")
-    parser.add_argument("--recipes", nargs="+", default=list(RECIPES))
+    parser.add_argument("--recipes", nargs="+", choices=KNOWN, default=list(KNOWN))
     parser.add_argument("--views", nargs="+", type=int, default=[3, 6, 0], help="0: all")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--steps", type=int, help="of each fit; by default each recipe's own")
@@ -72,7 +72,7 @@ def main() -> None:
             for views in options.views:
                 one = {"views": (views or None,), "seeds": (seed,), **budget}
                 plan = Plan(set_name(photos, options.poses), tuple(options.recipes), **one)
-                recipes = [get_recipe(name) for name in missing(read(file), plan)]
+                recipes = [KNOWN[name] for name in missing(read(file), plan)]
                 words = "-".join(map(str, (views or "all", seed, *filter(None, budget.values()))))
                 for more in run_sets([photos], recipes, options.runs / words, **one) if recipes else ():
                     failed |= more

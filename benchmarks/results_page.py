@@ -9,11 +9,13 @@ from statistics import fmean
 
 from comparisons import budget, machine_line, table, views_of
 from measured import Measured
+from plain import SAME_START
 
 from firstlight.comparison import COLUMNS, SEEN_WORDS, Row, Spread
 from firstlight.files.atomic import atomic_write
 from firstlight.recipes import RECIPES
 
+NEAR = 0.1  # dB: no more than that is as good
 # Means over sets.
 MEANS = tuple(
     column._replace(title="mean PSNR") if column.key == "psnr" else column
@@ -180,7 +182,23 @@ class _Table:
         if "vanilla" in whole:
             share = ours["gaussians"].mean / whole["vanilla"]["gaussians"].mean
             said += f"; {share:.0%} of vanilla's Gaussians"
-        return ["", f"{said}."]
+        if SAME_START in whole:
+            gain = ours["psnr"].mean - whole[SAME_START]["psnr"].mean
+            said += f". {gain:+.2f} dB to 3DGS from the default's start"
+        return ["", f"{said}. {self._leads()}."]
+
+    def _leads(self) -> str:
+        """On how many sets no recipe is better than the default, and what is on the others."""
+        better = {}
+        for name in self.sets:
+            rows = {recipe: self.rows[recipe, name] for recipe in self.means if (recipe, name) in self.rows}
+            found = {recipe: row.numbers["psnr"].mean for recipe, row in rows.items() if row.numbers}
+            best = max(found, key=found.__getitem__)
+            if found[best] - found["default"] > NEAR:
+                better[name] = best
+        count = len(self.sets) - len(better)
+        said = f"The default is the best or within {NEAR} dB of the best on {count} of {len(self.sets)} sets"
+        return said + "".join(f"; on {name} {best} is better" for name, best in better.items())
 
 
 def _embolden(column: list[str], recipes: Sequence[str], values: Mapping[str, float], more: bool) -> None:
