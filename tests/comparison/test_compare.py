@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -268,3 +270,31 @@ def test_what_is_named_twice_is_compared_once(photos: Path, tmp_path: Path) -> N
     )
     assert len(found.rows) == len(found.rows[0].trials) == 1
     assert "aligned to each finished scene" not in found.page.read_text(), "cameras came with the photos"
+
+
+ORPHAN = """
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from firstlight.comparison._trial import _end_with_parent
+
+def work():
+    _end_with_parent()
+    print("at work", flush=True)
+    time.sleep(600)
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        pool.submit(work).result()
+"""
+
+
+def test_a_trial_ends_with_its_comparison(tmp_path: Path) -> None:
+    """However that ends: a trial that goes on would write into what the next comparison goes on with."""
+    script = tmp_path / "orphan.py"
+    script.write_text(ORPHAN)
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE) as comparison:
+        assert comparison.stdout is not None and comparison.stdout.readline() == b"at work\n"
+        comparison.kill()
+        # Its output ends when nobody has it open any more, neither it nor the trial.
+        assert comparison.communicate(timeout=60)[0] == b""

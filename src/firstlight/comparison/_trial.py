@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Thread
 
 from firstlight.capture import load
 from firstlight.comparison._cameras import cameras_folder
@@ -80,8 +82,21 @@ def _set_aside_changed(folder: Path, recipe: Recipe, plan: Plan) -> None:
         folder.rename(new_folder(folder.with_name(f"{folder.name}-before")))
 
 
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, killed in a way that it could not pass on."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
+
+
 def _work(plan: Plan, trial: Trial, recipe: Recipe, folder: Path) -> None:
     """The body of the process."""
+    _end_with_parent()
     source = load(plan.photos)
     placed = load_placed(cameras_folder(folder, plan, trial.views), source)
     out = folder / "trials" / trial.folder
