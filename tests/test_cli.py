@@ -15,7 +15,9 @@ import torch
 from PIL import Image
 
 from firstlight import pipeline
-from firstlight.cli import EXTRAS, _conclude, main
+from firstlight.cli import main
+from firstlight.cli._listings import EXTRAS
+from firstlight.cli._output import conclude
 from firstlight.scene import Gaussians
 
 
@@ -180,7 +182,7 @@ def test_the_line_to_go_on_with_can_be_pasted(
     run = pipeline.Run(tmp_path / "my [/a] run", {"status": "stopped", "summary": {"steps": 1234}})
     monkeypatch.setattr(sys, "argv", ["some where/firstlight"])
     photos = "photos [old]/of a trip, with a name that is long " + "x" * 99
-    assert _conclude(run, photos) == 1
+    assert conclude(run, photos) == 1
     line = capsys.readouterr().out.splitlines()[1]
     assert shlex.split(line) == ["some where/firstlight", "fit", photos, "--out", str(run.folder), "--resume"]
 
