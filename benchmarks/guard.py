@@ -2,6 +2,7 @@
 
     python benchmarks/guard.py                 compare with benchmarks/baseline.json; status 1 if slower
     python benchmarks/guard.py --update        store the numbers of this machine instead
+    python benchmarks/guard.py --widen         add them to what is stored: do so a few times, at other hours
     python benchmarks/guard.py --yardstick PATH/yardstick.py    also blending over native code (needs g++)
 
 Every number is a ratio: the time of a piece of work over that of a ruler just before and after it, which is
@@ -10,8 +11,9 @@ code, so that what slows it (another program, a warmer computer, an older torch)
 firstlight's. With a yardstick (see ``rasterize.py``) blending is also held against that.
 
 Of several turns the lowest, the middle and the highest ratio are kept. A piece got slower where its lowest is
-now above the highest that is stored: turns of one run say how much of a difference is chance. Machines are
-of one kind where processor and number of cores are called the same.
+now above the highest that is stored: turns of a run say how much of a difference is chance. On a computer
+that is shared, two runs differ more than the turns of one do: --widen stores the range over both. Machines
+are of one kind where processor and number of cores are called the same.
 """
 
 from __future__ import annotations
@@ -101,6 +103,11 @@ class Ratio(NamedTuple):
     def over(cls, turns: Sequence[float]) -> Ratio:
         return cls(*(round(value, 5) for value in (min(turns), median(turns), max(turns))))
 
+    def joined(self, other: Ratio) -> Ratio:
+        """Over both runs; the middle is halfway between theirs."""
+        middle = round((self.middle + other.middle) / 2, 5)
+        return Ratio(min(self.low, other.low), middle, max(self.high, other.high))
+
 
 def measure(turns: int, yardstick: Path | None) -> dict[str, Ratio]:
     """By the name of the piece."""
@@ -144,6 +151,7 @@ def main() -> int:
     )
     parser.add_argument("--baseline", type=Path, default=BASELINE)
     parser.add_argument("--update", action="store_true", help="store this machine's numbers")
+    parser.add_argument("--widen", action="store_true", help="add them to those that are stored")
     parser.add_argument("--tolerance", type=float, default=TOLERANCE)
     parser.add_argument("--turns", type=int, default=TURNS)
     parser.add_argument("--yardstick", type=Path)
@@ -153,10 +161,12 @@ def main() -> int:
         stored = json.loads(options.baseline.read_text())
     about = machine()
     kind = f"{about['cpu']}, {about['cores']} cores"
+    before = {name: Ratio(*ratio) for name, ratio in stored.get(kind, {}).get("ratios", {}).items()}
     now = measure(options.turns, options.yardstick)
-    if options.update:
-        known = stored.get(kind, {}).get("ratios", {})
-        stored[kind] = {"ratios": known | now, "versions": versions()}
+    if options.update or options.widen:
+        if options.widen:
+            now = {name: ratio.joined(before.get(name, ratio)) for name, ratio in now.items()}
+        stored[kind] = {"ratios": before | now, "versions": versions()}
         with atomic_write(options.baseline) as temporary:
             temporary.write_text(json.dumps(stored, indent=1) + "\n")
         print(f"stored for {kind}")
@@ -164,7 +174,6 @@ def main() -> int:
     if kind not in stored:
         print(f"Nothing is stored for {kind}: run it again with --update on a quiet machine.")
         return 0
-    before = {name: Ratio(*ratio) for name, ratio in stored[kind]["ratios"].items()}
     words = changes(before, now, options.tolerance)
     print("\n".join(words) or "Nothing changed by more than turns of one run differ.")
     return int(any(line.startswith("slower") for line in words))
