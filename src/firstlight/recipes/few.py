@@ -34,7 +34,7 @@ LOSSES = (Photometric(), OpacityPenalty(0.01), ScalePenalty(0.01))
 # photos at 160 pixels it costs 0.1 to 0.35.
 # What is left of fog on fountain are a few wide, thin Gaussians that one photo sees at its edge. A price on
 # those longer than a fifth or two fifths of the way to the nearest camera, six photos, three seeds: +1.3 dB
-# at 160 pixels, -0.1 and -0.3 at 240; three photos with cameras unknown at 640: -1.0. Left out.
+# at 160 pixels, -0.1 and -0.3 at 240; three photos with cameras unknown at 640 (one seed): -1.0. Left out.
 # An exposure for each photo: over five sets and three seeds no better, no worse (docs/default-recipe.md).
 # With colours of fern's training photos changed by some 10 %, each in its own way, 24.2 dB with and 24.0
 # without (one seed). Photos of a camera that chooses anew each time are what this is for.
