@@ -15,6 +15,7 @@ from firstlight.poses._extend import extend
 from firstlight.poses._features import Features, Matcher, Matches, Pair, extract_all
 from firstlight.poses._focal import search_focals
 from firstlight.poses._guess import Guess, adjust_guess, guessed_cameras, link_by_guess
+from firstlight.poses._lone_points import without_lone
 from firstlight.poses._mapping import (
     FEW_VIEWS,
     LEAST,
@@ -362,7 +363,7 @@ def _finish(capture: Capture, best: Attempt, other_kind: list[SetAside]) -> Plac
         capture,
         photos=[evidence.photos[i] for i in index],
         cameras=cameras,
-        points=points,
+        points=without_lone(points, cameras),
         cloud=None,  # of other cameras
         set_aside=capture.set_aside + left_out,
     )
