@@ -29,7 +29,7 @@ def without_lone(points: Points, cameras: Cameras) -> Points:
     """
     seen_by = torch.bincount(points.track_point, minlength=len(points))
     lone = torch.zeros(len(points), dtype=torch.bool)
-    for photo in points.track_photo.unique().tolist():
+    for photo in range(len(cameras)):
         rows = points.track_point[points.track_photo == photo]
         lone[rows] |= _alone(points.xyz[rows].double() - cameras.centers[photo].double())
     return points.select(~lone | (seen_by > 2))
@@ -46,7 +46,8 @@ def _alone(away: Tensor) -> Tensor:
         return torch.zeros(len(away), dtype=torch.bool)
     directions = (away / distance[:, None].clamp(min=1e-12)).numpy()
     _, nearest = cKDTree(directions).query(directions, k=count + 1)
-    around = distance[torch.from_numpy(nearest)]  # [P, count + 1], itself among them
+    around = distance[torch.from_numpy(nearest)]  # [P, count + 1]
     ratio = around / distance[:, None].clamp(min=1e-12)
     alike = (ratio < SAME) & (ratio > 1 / SAME)
-    return alike.sum(1) <= NEEDED
+    alone: Tensor = alike.sum(1) <= NEEDED  # itself is one
+    return alone
