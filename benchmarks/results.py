@@ -2,7 +2,7 @@
 
     python benchmarks/results.py PHOTOS … [--views 3 6 0] [--seeds 0 1 2] [--max-size PX] [--page PAGE] …
     python benchmarks/results.py SET/images … --poses train    # with cameras from training photos alone
-    python benchmarks/results.py [--runs DIR] [--show demo …] [--note TEXT]
+    python benchmarks/results.py [--runs DIR] [--show demo …] [--title TEXT] [--note TEXT]
 
 PHOTOS are whatever ``firstlight compare`` takes: ``demo``, folders of sets with cameras, or their ``images/``
 alone, whose cameras are then found. Each set at one number of photos and one seed is one comparison below
@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--page", type=Path, default=DOCS / "results.md")
     parser.add_argument("--worst-of", default="default", metavar="RECIPE", help="none: leave them out")
     parser.add_argument("--show", nargs="*", default=["demo"], help="sets whose photos may be published")
+    parser.add_argument("--title", default="Results", help="of the page")
     parser.add_argument("--note", default="", help="a sentence about the machine, for the page")
     options = parser.parse_args()
 
@@ -63,7 +64,7 @@ def main() -> None:
             return
         keep(sets, file)
         worst = worst_pictures(found, options.worst_of, options.page, options.show)
-        write_page(sets, options.page, failed, options.note, worst)
+        write_page(sets, options.page, failed, options.note, worst, options.title)
 
     write()
     budget = {name: getattr(options, name) for name in ("steps", "minutes", "max_size", "poses")}

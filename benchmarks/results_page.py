@@ -22,8 +22,7 @@ MEANS = tuple(
     for column in COLUMNS
     if column.key != "megabytes"  # the Gaussians' number says it
 )
-ABOUT = f"""# Results
-
+ABOUT = f"""\
 Written by `benchmarks/results.py` from what `firstlight compare` measured; not edited by hand. In one column
 all recipes had the same photos, cameras, held-out photos and seeds. Numbers are over every 8th photo by name,
 held out of training and compared without any colour correction; ± is half the range over seeds.
@@ -38,11 +37,16 @@ how good it can become."""
 
 
 def write_page(
-    sets: Sequence[Measured], page: Path, failed: Mapping[str, str], note: str, worst: Sequence[str] = ()
+    sets: Sequence[Measured],
+    page: Path,
+    failed: Mapping[str, str],
+    note: str,
+    worst: Sequence[str] = (),
+    title: str = "Results",
 ) -> None:
     """The whole page; ``worst``: its last lines, of the worst pictures."""
     machines = dict.fromkeys(machine_line(vars(one)) for one in sets)
-    lines = [ABOUT, "", *machines, "", *([note, ""] if note else []), *_sets(sets)]
+    lines = [f"# {title}", "", ABOUT, "", *machines, "", *([note, ""] if note else []), *_sets(sets)]
     lines += [f"- {name}: not compared: {reason}" for name, reason in failed.items()]
     kinds = sorted({(one.plan.poses, one.plan.steps or 0, budget(one.plan)) for one in sets})
     for poses, _, length in kinds:
