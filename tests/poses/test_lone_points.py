@@ -49,6 +49,24 @@ def test_points_off_the_wall_go_and_the_wall_stays() -> None:
     assert len(kept.track_point) == 2 * len(kept)
 
 
+def test_wrong_points_that_bear_each_other_out_go_with_the_last_of_them() -> None:
+    """Six in a bunch before the wall for the first camera; for the second the nearer half stand alone."""
+    points = scene(2)
+    points = points.select(torch.arange(len(points)) < WALL)
+    bunch = torch.tensor([[0.002 * i, 0.0, 1.0] for i in range(6)], dtype=torch.float64)
+    count = WALL + len(bunch)
+    other = torch.cat([torch.full((3,), 1), torch.full((3,), 2)])
+    both = Points(
+        torch.cat([points.xyz, bunch - cameras().viewmats[0, :3, 3].double()]),
+        torch.zeros(count, 3, dtype=torch.uint8), torch.zeros(count, dtype=torch.float64),
+        torch.cat([points.track_point, torch.arange(WALL, count).repeat(2)]),
+        torch.cat([points.track_photo, torch.zeros(6, dtype=torch.long), other]),
+    )  # fmt: skip
+    assert wrong(both) == 6
+    # Three of the second camera stand alone there; without these the other three have two left each.
+    assert wrong(without_lone(both, cameras())) == 0
+
+
 def test_what_three_photos_saw_stays() -> None:
     assert len(without_lone(scene(3), cameras())) == WALL + WRONG
 
