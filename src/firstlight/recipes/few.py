@@ -43,7 +43,8 @@ LOSSES = (Photometric(), OpacityPenalty(0.01), ScalePenalty(0.01))
 # without (one seed). Photos of a camera that chooses anew each time are what this is for.
 # Before, there were 420 steps, two fifths of them at half size and a fifth at full size, where the above does
 # not say otherwise. Three photos of fern at 640 pixels, cameras unknown, two seeds: 640 steps, three fifths
-# at half size, have 22.7 dB where those had 22.5, four times as many 22.9, and 700 no more than 640. 700 on
+# at half size, have 22.7 dB where those had 22.5, four times as many 22.9, and 700 no more than 640. With a
+# fifth or three tenths at full size 22.65 and 22.60, with half the needle penalty 22.6, without 22.75. 700 on
 # fountain: 20.2, where 420 had 20.3 and 2,800 have 20.3; with known cameras fox +0.4 (two seeds), fern and
 # davis-train +0.1, fountain -0.1 (one). 16,000 dense points instead of 8,000 (420 steps): fern +0.3,
 # davis-train +0.1, fox -0.1, fountain -1.0; 12,000: +0.1, +0.1, +0.1, -0.5.
