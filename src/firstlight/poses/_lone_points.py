@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 from firstlight.scene import Cameras, Points
+from firstlight.scene.neighbours import nearest
 
 NEIGHBOURS = 8
 NEEDED = 3  # of them on the same surface
@@ -51,14 +51,10 @@ def _alone(away: Tensor) -> Tensor:
 
     Nearest by direction, so that lenses do not matter.
     """
-    distance = away.norm(dim=1)
+    distance = away.norm(dim=1).clamp(min=1e-12)
     count = min(NEIGHBOURS, len(away) - 1)
     if count < NEEDED:
         return torch.zeros(len(away), dtype=torch.bool)
-    directions = (away / distance[:, None].clamp(min=1e-12)).numpy()
-    _, nearest = cKDTree(directions).query(directions, k=count + 1)
-    around = distance[torch.from_numpy(nearest)]  # [P, count + 1]
-    ratio = around / distance[:, None].clamp(min=1e-12)
-    alike = (ratio < SAME) & (ratio > 1 / SAME)
-    alone: Tensor = alike.sum(1) <= NEEDED  # itself is one
+    ratio = distance[nearest(away / distance[:, None], count)] / distance[:, None]  # [P, count]
+    alone: Tensor = ((ratio < SAME) & (ratio > 1 / SAME)).sum(1) < NEEDED
     return alone
