@@ -71,10 +71,19 @@ def rates_times(times: float, *names: str) -> Callable[[Recipe], Recipe]:
     """The recipe's own rates times that; noise goes with the means', as it does in the method."""
 
     def change(recipe: Recipe) -> Recipe:
-        scaled = {name: float(f"{times * getattr(recipe.rates, name):.6g}") for name in names}
+        mine = {name: getattr(recipe.rates, name) for name in names}
+        scaled = {name: float(f"{times * rate:.6g}") for name, rate in mine.items() if rate is not None}
         return replace(recipe, rates=replace(recipe.rates, **scaled))
 
     return change
+
+
+def fading_means(recipe: Recipe) -> Recipe:
+    """Means slow down to a hundredth of their rate from the first step on; noise as strong on the whole."""
+    density, rates = recipe.density, recipe.rates
+    if isinstance(density, Mcmc) and rates.means_final is None:
+        density = replace(density, noise=4 * density.noise)
+    return replace(recipe, density=density, rates=replace(rates, means_final=rates.means / 100))
 
 
 def with_cooldown(share: float) -> Callable[[Recipe], Recipe]:
@@ -190,6 +199,7 @@ VARIANTS = (
     Variant("half the Gaussians", OWN, lambda r: r.limited(count(r) // 2)),
     Variant("twice the Gaussians", OWN, lambda r: r.limited(2 * count(r))),
     *(Variant(f"rates {n}x", f"{KERBL} times {n}", at_papers_rates(n)) for n in (1, 2, 4, 8, 16)),
+    Variant("means slow down from the start", KERBL, fading_means),
     Variant("means at half the rate", OWN, rates_times(0.5, "means", "means_final")),
     Variant("means at twice the rate", OWN, rates_times(2, "means", "means_final")),
     Variant("shapes at a third of the rate", OWN, rates_times(1 / 3, "quats", "log_scales")),

@@ -30,6 +30,11 @@ def test_means_rate_decays_exponentially_from_first_to_last() -> None:
     assert (first, half, last) == pytest.approx((2e-2, 2e-3, 2e-4))
 
 
+def test_means_without_a_last_rate_hold_and_cool_down_with_the_others() -> None:
+    rates = Rates(means=1e-2, means_final=None, cooldown=0.5)
+    assert [rates.at(f, extent=2.0)["means"] for f in (0.0, 0.5, 0.75, 1.0)] == [2e-2, 2e-2, 1e-2, 0.0]
+
+
 def test_means_that_begin_late_wait_for_the_others() -> None:
     """EDGS (Kotovenko et al. 2025): the rate is that of step 8,000 of 30,000 until then."""
     usual, late = Rates(), Rates(means_late=8 / 30)

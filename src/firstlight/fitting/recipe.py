@@ -29,7 +29,8 @@ class Rates:
     """Adam's learning rates (Kerbl et al. 2023). Those of the means are in units of the scene's extent."""
 
     means: float = 1.6e-4
-    means_final: float = 1.6e-6  # reached, exponentially, at the last step
+    # Reached, exponentially, at the last step; None: they hold, and cool down with the others.
+    means_final: float | None = 1.6e-6
     means_late: float = 0.0  # of the steps: until then the means move as slowly as they will there
     quats: float = 1e-3
     log_scales: float = 5e-3
@@ -40,15 +41,18 @@ class Rates:
     features: float = 2.5e-3  # vectors that Gaussians are decoded from, where a representation has some
     network: float = 1e-3  # weights that decode them
     network_final: float = 1e-5  # reached, exponentially, at the last step
-    # Of the steps, at their end: over it rates of shapes, opacities and colours fall linearly to nothing.
+    # Of the steps, at their end: over it rates of shapes, opacities and colours fall linearly to nothing,
+    # those of the means too where they have no last one.
     cooldown: float = 0.0
 
     def at(self, fraction: float, extent: float) -> dict[str, float]:
         """Rates of the model's parameters when ``fraction`` of the steps is done."""
-        late = max(fraction, self.means_late)
         calm = min(1.0, (1.0 - fraction) / self.cooldown) if self.cooldown else 1.0
+        fading = calm
+        if self.means_final is not None:
+            fading = (self.means_final / self.means) ** max(fraction, self.means_late)
         return {
-            "means": extent * self.means * (self.means_final / self.means) ** late,
+            "means": extent * self.means * fading,
             "quats": calm * self.quats,
             "log_scales": calm * self.log_scales,
             "logit_opacities": calm * self.logit_opacities,
