@@ -11,6 +11,7 @@ from firstlight.scene import Cameras, Capture, Photo, Picture
 from firstlight.scene.capture import resize_depth, resize_picture
 
 DEFAULT_BUDGET = 600 * 2**20
+LEAST = 80  # pixels of the longer side that shrinking leaves: what is smaller misleads more than it hastens
 
 
 class Pictures:
@@ -27,7 +28,7 @@ class Pictures:
         self.depths: dict[tuple[int, int, int], Tensor] = {}
 
     def at(self, index: int, scale: float = 1.0) -> Picture:
-        """Photo ``index``, its sides shrunk by ``scale``."""
+        """Photo ``index``, its sides shrunk by ``scale``, but the longer one to no less than ``LEAST``."""
         photo = self.photos[index]
         width, height = _shrunk(photo, scale)
         key = (index, width, height)
@@ -35,7 +36,7 @@ class Pictures:
             self.kept.move_to_end(key)
             return self.kept[key]
         picture = self._full(index)
-        if scale != 1.0:
+        if (width, height) != (photo.width, photo.height):
             picture = resize_picture(picture, width, height)
         self._keep(key, picture)
         return picture
@@ -86,6 +87,7 @@ def as_tensors(picture: Picture) -> tuple[Tensor, Tensor | None]:
 
 
 def _shrunk(photo: Photo, scale: float) -> tuple[int, int]:
+    scale = max(scale, min(1.0, LEAST / max(photo.width, photo.height)))
     return max(1, round(photo.width * scale)), max(1, round(photo.height * scale))
 
 

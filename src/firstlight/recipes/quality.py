@@ -35,7 +35,11 @@ class Quality:
 # 15 seconds on two cores (draft), 40 (standard), four minutes (high); what they do take: docs/speed.md.
 TABLE: dict[str, Quality] = {
     "draft": Quality(
-        max_size=400, geometry_size=400, steps=0.4, gaussians=0.5, pictures=((0.0, 0.5), (0.5, 1.0))
+        max_size=400,
+        geometry_size=400,
+        steps=0.4,
+        gaussians=0.5,
+        pictures=((0.0, 0.25), (0.3, 0.5), (0.7, 1.0)),
     ),
     STANDARD: Quality(),
     "high": Quality(max_size=1008, geometry_size=720, steps=3.0, gaussians=3.0),
