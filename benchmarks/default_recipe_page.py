@@ -113,7 +113,7 @@ ORIGINS = {
     "density.noise": "near 3DGS-MCMC's strength: it is multiplied by the rate of the means, higher here",
     "density.start": "own trials, two seeds: growth begins with the larger pictures; small ones stay quick",
     "rates.means": "3DGS's times eight, by own trials on the demo; for few photos half of that, on four sets",
-    "rates.means_final": "none: they hold and cool down as the other rates do, by trials on four sets",
+    "rates.means_final": "many photos: a hundredth, as in 3DGS; few: none, held until all cool down",
     "rates.quats": "3DGS's times eight, as the means; for few photos thrice that, by trials on four sets",
     "rates.log_scales": "as that of quats",
     "rates.sh": "3DGS's times eight, as the means",

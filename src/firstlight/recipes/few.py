@@ -43,7 +43,7 @@ LOSSES = (Photometric(), OpacityPenalty(0.01), ScalePenalty(0.01))
 # without (one seed). Photos of a camera that chooses anew each time are what this is for.
 # Rates of the means that fade from the first step on, as the papers' do over 30,000, leave a short fit no
 # time to get details right. Held until the others cool down, at seven tenths of the rate of before and a
-# quarter of its noise (which goes with the rate), held-out PSNR, two seeds: three photos at 640 pixels,
+# quarter or third of the noise (it goes with the rate), held-out PSNR, two seeds: three photos, 640 pixels,
 # cameras unknown, fern +0.26, fountain -0.1 (within chance); at the full rate fern +0.33, fox +0.2,
 # davis-train 0.0, fountain -0.3. Cameras known, 240 pixels: fox +0.3, fern +0.2, banana and fountain +0.1,
 # davis-train 0.0. Six photos at 160 pixels (one seed): fountain +0.7, banana +0.4, fern +0.2, fox +0.1,
