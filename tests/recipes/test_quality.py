@@ -36,7 +36,17 @@ def test_any_recipe_can_be_had_at_any_quality(recipe, quality: str) -> None:
         assert worked.steps == round(TABLE[quality].steps * plain.steps)
         assert worked.scale_at(1.0) == 1.0, "the last steps must see the photos at full size"
         most = budget(plain)
-        assert budget(worked) == (None if most is None else round(TABLE[quality].gaussians * most))
+        times = TABLE[quality].gaussians
+        if plain is not recipe:
+            times = TABLE[quality].few_gaussians or times
+        assert budget(worked) == (None if most is None else round(times * most))
+
+
+def test_high_has_a_factor_of_its_own_for_few_photos() -> None:
+    recipe = get_recipe("default")
+    high = at_quality(recipe, "high")
+    times = [(budget(high.for_photos(n)) or 0) / (budget(recipe.for_photos(n)) or 1) for n in (3, FEW, 13)]
+    assert times == [1.5, 1.5, 3.0], "60,000 Gaussians for three photos ruined fox: see TABLE"
 
 
 def test_unknown_quality_lists_those_that_there_are(tmp_path: Path) -> None:
