@@ -17,7 +17,7 @@ from firstlight.errors import InputError
 from firstlight.files._blocks import Array, blocks, byte_to_logit, empty, repaired, views
 from firstlight.files._order import morton_order
 from firstlight.files._ply_header import Element, Header, check_size, read_header
-from firstlight.files._smallest_three import join_largest, split_largest
+from firstlight.files._smallest_three import join_largest, to_word
 from firstlight.files.atomic import atomic_write
 from firstlight.scene import Gaussians
 from firstlight.scene.sh import C0, sh_count
@@ -142,7 +142,7 @@ def _pack(block: dict[str, Array]) -> tuple[npt.NDArray[np.float32], npt.NDArray
     rgba = np.concatenate([units[2], expit(block["logit_opacities"])[:, None]], 1)
     words = [
         _pack_bits(units[0], (11, 10, 11)),
-        _pack_rotation(block["quats"]),
+        to_word(block["quats"]),
         _pack_bits(units[1], (11, 10, 11)),
         _pack_bits(rgba, (8, 8, 8, 8)),
     ]
@@ -181,11 +181,6 @@ def _unpack_bits(word: Array, widths: tuple[int, ...]) -> npt.NDArray[np.float64
         ],
         1,
     )
-
-
-def _pack_rotation(quats: Array) -> npt.NDArray[np.uint32]:
-    largest, others = split_largest(quats)  # w, x, y, z
-    return largest.astype(np.uint32) << np.uint32(30) | _pack_bits(others / np.sqrt(2) + 0.5, (10, 10, 10))
 
 
 def _unpack(chunk: Array, vertex: Array) -> dict[str, Any]:

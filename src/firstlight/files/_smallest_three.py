@@ -6,6 +6,8 @@ exceed √½ in magnitude, and the sign of a quaternion is free, so the largest 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -31,3 +33,12 @@ def join_largest(largest: Array, others: Array) -> npt.NDArray[np.float64]:
     np.put_along_axis(quats, largest[:, None].astype(np.intp), first[:, None], 1)
     np.put_along_axis(quats, _OTHERS[largest], others, 1)
     return quats
+
+
+def to_word(quats: Array) -> npt.NDArray[np.uint32]:
+    """Quaternions [n, 4] → place of the largest in the top two bits of a word [n], the others in ten each."""
+    largest, others = split_largest(quats)
+    word = largest.astype(np.uint32)
+    for level in np.rint((others / math.sqrt(2) + 0.5) * 1023).astype(np.uint32).T:
+        word = word << np.uint32(10) | level
+    return word

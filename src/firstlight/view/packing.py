@@ -19,6 +19,7 @@ from torch import Tensor
 
 from firstlight.files._blocks import to_log
 from firstlight.files._order import along_z_curve
+from firstlight.files._smallest_three import to_word
 from firstlight.scene import Gaussians
 from firstlight.view.frame import Frame
 
@@ -64,7 +65,7 @@ class Packed:
         fixed = np.rint(units.clip(0, 1) * 0xFFFFFF).astype(np.uint32).T  # [3, n]
         yield from ((fixed >> shift).astype(np.uint8) for shift in (0, 8, 16))
         yield _levels(_array(some.log_scales), *ranges["log_scale"]).T
-        words = _smallest_three(_array(some.quats))
+        words = to_word(_array(some.quats))
         yield np.stack([words >> shift for shift in (0, 8, 16, 24)]).astype(np.uint8)
         yield _levels(_array(some.opacities)[None], 0.0, 1.0)
         yield _levels(_array(some.sh[:, 0]), *ranges["dc"]).T
@@ -133,20 +134,6 @@ def _levels(values: Floats, low: float, high: float) -> Bytes:
     """[low, high] → 0 … 255, rounded and clamped."""
     levels: Bytes = np.rint((values - low) * (255 / max(high - low, 1e-12))).clip(0, 255).astype(np.uint8)
     return levels
-
-
-def _smallest_three(quats: Floats) -> npt.NDArray[np.uint32]:
-    """Quaternions [n, 4] w first → the index of the largest part, then the others in 10 bits each [n]."""
-    lengths = np.linalg.norm(quats, axis=1, keepdims=True)
-    unit = np.where(lengths > 0, quats / np.maximum(lengths, 1e-30), np.array([1, 0, 0, 0], np.float32))
-    largest = np.abs(unit).argmax(1)
-    unit *= np.where(np.take_along_axis(unit, largest[:, None], 1) < 0, -1, 1)
-    others = unit[np.arange(4) != largest[:, None]].reshape(-1, 3)
-    levels = np.rint((others * np.sqrt(0.5) + 0.5) * 1023).clip(0, 1023).astype(np.uint32)
-    words: npt.NDArray[np.uint32] = largest.astype(np.uint32) << 30
-    for part, shift in enumerate((20, 10, 0)):
-        words |= levels[:, part] << shift
-    return words
 
 
 def _along_curve(folded: npt.NDArray[np.float64]) -> npt.NDArray[np.uint64]:
