@@ -17,6 +17,7 @@ from firstlight.fitting import DecodedModel, Fit
 from firstlight.geometry import Effort, Stereo, densify
 from firstlight.pipeline import prepare
 from firstlight.recipes import get_recipe
+from firstlight.representations._attention import attend
 from firstlight.representations._weights import Weights
 from firstlight.representations.coherentgs import (
     CoherentGs,
@@ -111,6 +112,37 @@ def test_attention_does_not_depend_on_the_order_of_neighbours_but_on_where_they_
     found = attention(features, around, offsets)
     torch.testing.assert_close(attention(features, around[:, turned], offsets[:, turned]), found)
     assert not torch.allclose(attention(features, around, offsets[:, turned]), found)
+
+
+def attend_twin(
+    pairs: torch.Tensor, query: torch.Tensor, asked: torch.Tensor, offsets: torch.Tensor, around: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    key, value = pairs[around].chunk(2, -1)
+    logits = (key * query[:, None]).sum(-1) + (offsets * asked[:, None]).sum(-1)
+    weight = (logits / query.shape[-1] ** 0.5).softmax(-1)[..., None]
+    return (weight * value).sum(1), (weight * offsets).sum(1)
+
+
+def some_points(dtype: torch.dtype, count: int, neighbours: int, width: int) -> tuple[torch.Tensor, ...]:
+    """What ``attend`` takes; some points are nobody's neighbour, some are everybody's."""
+    made = torch.Generator().manual_seed(0)
+    shapes = [(count, 2 * width), (count, width), (count, 5)]
+    learned = [torch.randn(shape, generator=made, dtype=dtype).requires_grad_() for shape in shapes]
+    offsets = torch.randn(count, neighbours, 5, generator=made, dtype=dtype)
+    return *learned, offsets, torch.randint(count // 2, (count, neighbours), generator=made)
+
+
+def test_the_kernel_of_attention_is_its_twin() -> None:
+    given = some_points(torch.float32, 300, 16, 32)
+    found, wanted = attend(*given), attend_twin(*given)
+    torch.testing.assert_close(found, wanted)
+    upstream = [torch.randn(mean.shape, generator=torch.Generator().manual_seed(1)) for mean in found]
+    gradients = [torch.autograd.grad(means, given[:3], upstream) for means in (found, wanted)]
+    torch.testing.assert_close(*gradients)
+
+
+def test_gradients_of_attention_are_finite_differences() -> None:
+    assert torch.autograd.gradcheck(attend, some_points(torch.float64, 12, 3, 4))
 
 
 def test_a_photo_shows_no_point_behind_what_its_mask_ignores(demo: Capture) -> None:

@@ -190,6 +190,8 @@ class Decoder(nn.Module):
         for i, layer in enumerate(self.layers):
             left = len(self.layers) - 1 - i
             x = interpolate(x, size=[-(-side // 2**left) for side in size], mode="bilinear")
+            # Convolutions and their gradients take half the time with a pixel's channels side by side.
+            x = x.contiguous(memory_format=torch.channels_last)
             x = leaky_relu(layer(_located(x) if i == 1 else x), 0.2)
         decoded: Tensor = self.out(_located(x) if len(self.layers) == 1 else x)
         return decoded

@@ -8,13 +8,14 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, grid_sample, leaky_relu, normalize
+from torch.nn.functional import grid_sample, leaky_relu, normalize
 
 from firstlight.density import Refinement
 from firstlight.errors import InputError
 from firstlight.fitting import DecodedModel
 from firstlight.fitting._network_adam import NetworkAdam
 from firstlight.fitting.model import under
+from firstlight.representations._attention import attend
 from firstlight.representations._weights import Weights, begin_
 from firstlight.scene import Capture, Gaussians
 from firstlight.scene.neighbours import local_planes, nearest
@@ -192,17 +193,12 @@ class Attention(nn.Module):
 
     def forward(self, features: Tensor, around: Tensor, offsets: Tensor) -> Tensor:
         """features [N, D], around [N, K] indices, offsets [N, K, C] coded → [N, D]."""
-        # Keys and values are linear in features and offset together. What features add is worked out once a
-        # point. For what offsets add, the query is taken to their C numbers, and only their mean to values:
-        # no key or value is made of them. Looked up by ``embedding``: the gradient of plain indexing sums in
-        # any order, run by run another.
-        key, value = embedding(around, self.pair(features)).chunk(2, -1)  # [N, K, D] each
+        # Keys and values are linear in features and offset together. For what offsets add, the query is taken
+        # to their C numbers, and only their mean to values: no key or value is made of them.
         by_offset = self.offset.weight.chunk(2)  # [D, C] each, for keys and for values
         query = self.query(features)
-        asked = (query @ by_offset[0])[:, None]
-        logits = (key * query[:, None]).sum(-1) + (offsets * asked).sum(-1)
-        weight = (logits / features.shape[-1] ** 0.5).softmax(-1)[..., None]  # [N, K, 1]
-        mixed = (weight * value).sum(1) + (weight * offsets).sum(1) @ by_offset[1].T
+        values, places = attend(self.pair(features), query, query @ by_offset[0], offsets, around)
+        mixed = values + places @ by_offset[1].T
         attended: Tensor = features + self.out(mixed)
         return attended
 
