@@ -129,6 +129,14 @@ def test_cameras_of_training_photos_alone_are_shared_by_all_recipes(tmp_path: Pa
     assert found.cameras().startswith(told) and told in found.page.read_text()
 
 
+def test_a_script_that_cannot_be_read_again_is_told_so(photos: Path, tmp_path: Path) -> None:
+    script = f"from firstlight import compare\ncompare({str(photos)!r}, ['vanilla'], out='out', steps=2)"
+    ended = subprocess.run(
+        [sys.executable, "-"], input=script, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode != 0 and '`if __name__ == "__main__":`' in ended.stderr
+
+
 def test_a_budget_of_minutes_becomes_steps(photos: Path, tmp_path: Path) -> None:
     recipe = replace(VANILLA, steps=100)
     found = compare(photos, [recipe], minutes=0.1, max_size=64, out=tmp_path / "out")

@@ -184,6 +184,14 @@ def test_the_worst_pixels_are_of_those_that_count() -> None:
     assert not _largest(look._replace(mask=torch.zeros_like(mask)), 0.2).any()
 
 
+def test_pixels_that_are_ignored_do_not_make_a_picture_better() -> None:
+    look = Look(torch.full((4, 6, 3), 0.5), torch.zeros(4, 6, 3, dtype=torch.uint8), None, {})
+    mask = torch.zeros(4, 6, dtype=torch.uint8)
+    assert look._replace(mask=mask).mean_error == 0
+    mask[:, :2] = 255
+    assert look.mean_error == look._replace(mask=mask).mean_error == 0.5
+
+
 def test_consistent_drops_what_is_hidden_and_keeps_its_budget() -> None:
     outer, inner = scene(60), scene(20, seed=3)
     outer.means = 0.9 * torch.nn.functional.normalize(outer.means, dim=-1)

@@ -20,6 +20,12 @@ from firstlight.pipeline.warm_up import REST, STEPS, warming
 from firstlight.poses import load_placed
 from firstlight.starts import RandomBox
 
+NOT_STARTED = (
+    "A fit's own process could not start. It reads the script that called compare() again, as every process "
+    "of Python's does: keep that call in a file, not on standard input, and below `if __name__ == "
+    '"__main__":`. If it already is, memory may have run out.'
+)
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -45,14 +51,20 @@ def finished_trial(plan: Plan, trial: Trial, recipe: Recipe, folder: Path) -> Ru
 
 
 def run_trial(plan: Plan, trial: Trial, recipe: Recipe, folder: Path) -> Run | Failure:
-    """Run ``trial`` of the comparison in ``folder``, or go on with it."""
+    """Run ``trial`` of the comparison in ``folder``, or go on with it.
+
+    InputError where its process cannot even start: then no other one can.
+    """
     context = multiprocessing.get_context("spawn")  # fork would copy torch's threads in mid-air
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
+    started = context.Event()
+    with ProcessPoolExecutor(1, mp_context=context, initializer=started.set) as pool:
         try:
             pool.submit(_work, plan, trial, recipe, folder).result()
         except InputError as error:
             return Failure(str(error))
         except BrokenProcessPool:
+            if not started.is_set():
+                raise InputError(NOT_STARTED) from None
             return Failure("its process was ended from outside (out of memory?)")
         except Exception as error:  # a recipe's bug must not end the comparison of the others
             return Failure(f"{type(error).__name__}: {error}")

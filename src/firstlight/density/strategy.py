@@ -45,6 +45,12 @@ class Look(NamedTuple):
         """Mean absolute difference of the channels [H, W]; 0 where the mask says to ignore."""
         return self.kept((self.rendered - self.photo / 255).abs().mean(-1))
 
+    @property
+    def mean_error(self) -> float:
+        """Mean of ``error`` over the pixels that are not ignored; 0 where all are."""
+        counted = self.kept(torch.ones_like(self.rendered[..., 0])).sum()
+        return float(self.error.sum() / counted.clamp(min=1))
+
     def kept(self, values: Tensor) -> Tensor:
         """``values`` [H, W], 0 where the mask says to ignore."""
         return values if self.mask is None else values * (self.mask > 127)

@@ -96,7 +96,7 @@ class Turbo:
         places = torch.randperm(len(context.views), generator=context.generator)[: self.views].tolist()
         for look in map(context.views.look, places):
             visits += splat_scores(look.meta).weight[0] > VISITED
-            errors.append(float(look.error.mean()))
+            errors.append(look.mean_error)
         return visits >= visits.median().clamp(min=1), sum(errors) / len(errors)
 
     def budget(self, first: int, passed: float, falls: Tensor) -> int:
