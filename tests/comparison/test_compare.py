@@ -306,3 +306,8 @@ def test_a_trial_ends_with_its_comparison(tmp_path: Path) -> None:
         comparison.kill()
         # Its output ends when nobody has it open any more, neither it nor the trial.
         assert comparison.communicate(timeout=60)[0] == b""
+
+
+def test_two_recipes_of_one_name_are_refused(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="called 'vanilla'"):
+        compare(photos, ["vanilla", replace(VANILLA, dropout=0.1)], out=tmp_path / "out")

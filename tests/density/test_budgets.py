@@ -32,6 +32,7 @@ class Rendered:
             (render_camera(target, cameras.select([i]))[0].clamp(0, 1) * 255).byte()
             for i in range(len(cameras))
         ]
+        self.masks: list[Tensor | None] = [None] * len(cameras)
 
     def __len__(self) -> int:
         return len(self.cameras)
@@ -43,7 +44,7 @@ class Rendered:
                 gaussians, logit_opacities=gaussians.logit_opacities.masked_fill(~keep, -30.0)
             )
         rendered, _, notes = render_camera(gaussians, self.cameras.select([place]))
-        return Look(rendered, self.photos[place], None, notes)
+        return Look(rendered, self.photos[place], self.masks[place], notes)
 
 
 def scene(count: int, seed: int = 0) -> Gaussians:
@@ -214,3 +215,30 @@ def test_draws_without_replacement_follow_their_weights() -> None:
     shares = torch.bincount(first, minlength=4) / 4000
     assert torch.allclose(shares, weights / 8, atol=0.03)
     assert sorted(draw_distinct(weights, 9, generator).tolist()) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("strategy", [Vanilla(), Complexity(), Taming(), Turbo(), Consistent()])
+def test_growth_that_has_ended_does_not_begin_again_in_a_longer_fit(
+    strategy: Vanilla | Taming | Turbo | Consistent,
+) -> None:
+    trainable = FakeTrainable(scene(40))
+    views, state = Rendered(trainable, scene(40), ring(3)), strategy.initialize(40)
+    strategy.refine(trainable, state, context(STEPS // 2, STEPS, views=views))
+    left = len(trainable.gaussians)
+    later = occasions(strategy.start, strategy.stop, strategy.every, 2 * STEPS)[-1]
+    assert later > STEPS // 2
+    assert strategy.refine(trainable, state, context(later, 2 * STEPS, views=views)) is None
+    assert len(trainable.gaussians) == left
+
+
+def test_turbo_prunes_beside_a_photo_that_is_ignored_wholly() -> None:
+    hidden = scene(50)
+    hidden.means[:30] += 100  # seen by no camera
+    trainable = FakeTrainable(hidden)
+    views = Rendered(trainable, hidden, ring(3))
+    views.masks[1] = torch.zeros(views.photos[1].shape[:2], dtype=torch.uint8)
+    strategy = Turbo()
+    state = strategy.initialize(50)
+    state["worth"] = torch.arange(50.0)
+    strategy.refine(trainable, state, context(STEPS, STEPS, views=views))
+    assert 20 <= len(trainable.gaussians) <= 25

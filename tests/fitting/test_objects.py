@@ -31,6 +31,16 @@ def test_what_is_right_costs_next_to_nothing_before_any_background(photo: Tensor
     assert len(set(right)) == 4, "each step has a background of its own"
 
 
+def test_a_background_of_the_capture_makes_no_difference_to_the_object(photo: Tensor, mask: Tensor) -> None:
+    plain = view_of(sheet(), photo, mask, 0)
+    white = replace(
+        view_of(sheet(), photo, mask, 0),
+        rendered=plain.rendered + (1 - plain.alpha[..., None]),
+        background=torch.ones(3),
+    )
+    torch.testing.assert_close(Outlined()(white), Outlined()(plain))
+
+
 def test_silhouette_is_the_share_of_pixels_that_are_wrong(photo: Tensor, mask: Tensor) -> None:
     view = view_of(sheet(), photo, mask)
     half = mask.clone()

@@ -151,6 +151,13 @@ def test_the_network_goes_on_from_what_was_kept() -> None:
     assert ((whole(seen) > 0.5).float() == target).float().mean() > 0.9
 
 
+def test_a_network_that_was_begun_on_other_features_is_refused() -> None:
+    lasting: dict[str, Tensor] = {}
+    MaskNetwork.of(lasting, torch.randn(5, 6, 10), torch.Generator()).keep(lasting)
+    with pytest.raises(InputError, match="DINOv2's weights have come or gone"):
+        MaskNetwork.of(lasting, torch.randn(5, 6, 12), torch.Generator())
+
+
 TRAIN = [i for i in range(24) if i % 4]
 HELD_OUT = range(0, 24, 4)
 

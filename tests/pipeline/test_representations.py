@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,25 @@ from firstlight import pipeline
 from firstlight.capture import load_demo
 from firstlight.files import FOREST_FILE
 from firstlight.scene import Gaussians
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_run_stopped_while_it_was_measured_keeps_its_scene(tmp_path: Path) -> None:
+    """What decodes it goes by the cameras that it was begun with; those in the folder are refined by now."""
+    demo, folder = load_demo(with_cameras=True).select([8, 11, 14]), tmp_path / "run"
+    asked: dict[str, Any] = {
+        "steps": 20,
+        "max_size": 48,
+        "max_gaussians": 600,
+        "hold_out": "none",
+        "refine_cameras": True,
+    }
+    run = pipeline.fit(demo, "coherentgs", out=folder, **asked)
+    scene, psnr = (folder / "scene.ply").read_bytes(), run.summary["psnr"]
+    run.write(status="running", per_photo=[])
+    again = pipeline.resume(folder, photos=demo)
+    assert again.complete and again.summary["psnr"] == psnr
+    assert (folder / "scene.ply").read_bytes() == scene
 
 
 @pytest.mark.usefixtures("one_thread")

@@ -170,6 +170,18 @@ def test_smoothness_follows_the_fit_when_its_steps_change(demo: Capture) -> None
     assert model.done / model.steps == 5 / 10
 
 
+def test_neighbours_of_the_finished_scene_are_those_that_steps_learned_with(demo: Capture) -> None:
+    fit = begun("pointgs", demo, most=400)
+    model, searched = fit.model, []
+    assert isinstance(model, PointGsModel)
+    for _ in range(fit.recipe.steps):
+        before = model.around
+        fit.step()
+        if model.around is not before:
+            searched.append(fit.done)
+    assert searched == [7, 14, 20, 27, 34]
+
+
 def test_points_stay_near_their_start(demo: Capture) -> None:
     fit = begun("pointgs", demo, most=500)
     assert isinstance(fit.model, PointGsModel)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from firstlight.errors import InputError
+from firstlight.processes import Prediction
 from firstlight.scene import Cameras, Capture, Gaussians, Photo, Picture, Points
-from firstlight.starts import PointsOrRandom, RandomBox, SfmPoints
+from firstlight.starts import GpStart, PointsOrRandom, RandomBox, SfmPoints
 from firstlight.starts._sizes import footprints, gaps
 from firstlight.starts.random_box import viewing_distances
 from tests.scenes import looking_at, ring
@@ -246,3 +247,27 @@ def test_points_where_there_are_enough_random_where_not() -> None:
         random = begin(PointsOrRandom(opacity=0.5, scale=0.1, random=500), capture(points=points))
         assert len(random) == 500
         torch.testing.assert_close(random.opacities, torch.full((500,), 0.5))
+
+
+@dataclass(frozen=True)
+class Echo:
+    """In the place of a process: what it is asked about is what it finds, and it is sure of all."""
+
+    def __call__(self, known: Tensor, values: Tensor, asked: Tensor) -> Prediction:
+        mean = torch.cat([asked, torch.full_like(asked, 0.5)], -1)
+        return Prediction(mean, torch.zeros_like(mean))
+
+
+def test_processes_put_nothing_where_a_mask_ignores_the_photo() -> None:
+    cameras = ring(3)
+    width, height = int(cameras.width[0]), int(cameras.height[0])
+    masked = np.zeros((height, width), np.uint8)
+    masked[:, : width // 2] = 255
+    known = replace(points_at(cloud(60)), track_point=torch.arange(60), track_photo=torch.zeros(60).long())
+    on = capture(cameras, known)
+    picture = on.photos[0].decode()
+    start = GpStart(photos=1, process=Echo())  # type: ignore[arg-type]
+    for mask, share in ((masked, 0.5), (np.zeros_like(masked), 0.0)):
+        on.photos[0] = replace(on.photos[0], decode=partial(Picture, picture.rgb, mask))
+        added = begin(start, on).means[60:]
+        assert (added[:, 0] < 0.5).all() and bool(len(added)) == bool(share)

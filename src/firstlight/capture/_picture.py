@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from firstlight.errors import InputError
-from firstlight.scene import Picture
+from firstlight.scene import KEEP_FROM, Picture
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -194,7 +194,7 @@ def load_mask(path: Path, width: int, height: int) -> Pixels:
         mask = cv2.resize(
             mask, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         )
-    return np.where(mask >= 128, 255, 0).astype(np.uint8)
+    return np.where(mask >= KEEP_FROM, 255, 0).astype(np.uint8)
 
 
 def same_shape(a_width: int, a_height: int, b_width: int, b_height: int) -> bool:
@@ -224,7 +224,7 @@ def decode(
         raise InputError(f"{path}: its size changed since the photos were looked through. Start again.")
     if alpha is not None and background is not None:
         rgb, alpha = _over(rgb, alpha, background), None
-    mask = None if alpha is None else np.where(alpha >= 128, 255, 0).astype(np.uint8)
+    mask = None if alpha is None else np.where(alpha >= KEEP_FROM, 255, 0).astype(np.uint8)
     if mask_path is not None:
         try:
             painted = load_mask(mask_path, *size)

@@ -15,7 +15,7 @@ from firstlight.comparison._trial import Skipped, finished_trial, run_trial
 from firstlight.errors import InputError
 from firstlight.files import alone_in
 from firstlight.fitting import Recipe
-from firstlight.pipeline import PosedBy, Run, check_photos, new_folder
+from firstlight.pipeline import PosedBy, Run, as_hold_out, check_photos, new_folder
 from firstlight.poses import PLACED_FILE, get_matcher
 from firstlight.progress import Progress, Silent
 from firstlight.recipes import RECIPES, get_recipe
@@ -53,11 +53,11 @@ def compare(
     InputError when the photos or the folder cannot be used, or a recipe is not known.
     """
     progress = progress or Silent()
-    parts = {chosen.name: chosen for chosen in map(_recipe, recipes)}
-    held = hold_out if isinstance(hold_out, str) else tuple(hold_out)
+    parts = _by_name(recipes)
     get_matcher(matcher)
     once = tuple(dict.fromkeys(views)), tuple(dict.fromkeys(seeds))
-    plan = Plan(str(photos), tuple(parts), *once, steps, minutes, max_size, held, matcher, poses)
+    held_out = as_hold_out(hold_out)
+    plan = Plan(str(photos), tuple(parts), *once, steps, minutes, max_size, held_out, matcher, poses)
     folder = (
         Path(out) if out is not None else new_folder(Path("runs") / f"compare-{Path(photos).resolve().name}")
     )
@@ -76,8 +76,14 @@ def _compare(folder: Path, plan: Plan, parts: dict[str, Recipe], progress: Progr
     return _run(folder, plan, parts, shared, progress)
 
 
-def _recipe(recipe: str | Recipe) -> Recipe:
-    return get_recipe(recipe) if isinstance(recipe, str) else recipe
+def _by_name(recipes: Sequence[str | Recipe]) -> dict[str, Recipe]:
+    """The recipes. InputError when two of them share a name."""
+    parts: dict[str, Recipe] = {}
+    for one in recipes:
+        recipe = get_recipe(one) if isinstance(one, str) else one
+        if parts.setdefault(recipe.name, recipe) != recipe:
+            raise InputError(f"Two recipes are called '{recipe.name}'. Give one of them another name.")
+    return parts
 
 
 def _claim(folder: Path) -> None:

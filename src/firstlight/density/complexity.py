@@ -43,7 +43,7 @@ class Complexity(Vanilla):
     def _errors(self, count: int, context: Refinement) -> Tensor:
         """Mean error [N] of the pixels that each Gaussian helps to paint."""
         error, weight = torch.zeros(count), torch.zeros(count)
-        places = torch.randperm(len(context.views), generator=context.generator)[: self.views].tolist()
+        places = context.some_views(self.views)
         for look in map(context.views.look, places):
             scores = splat_scores(look.meta, look.error[None])
             error += scores.error[0]

@@ -12,7 +12,7 @@ from firstlight.density._screen import mean_gradient, nothing_seen, watch
 from firstlight.density._splitting import grow
 from firstlight.density.strategy import Look, Refinement, State, Trainable, due, scaled
 from firstlight.render import splat_scores
-from firstlight.scene import Gaussians
+from firstlight.scene import KEEP_FROM, Gaussians
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Consistent:
 
     @torch.no_grad()
     def refine(self, trainable: Trainable, state: State, context: Refinement) -> str | None:
-        if context.step >= scaled(self.stop, context.steps):
+        if not state or context.step >= scaled(self.stop, context.steps):
             state.clear()
             return None
         if not due(context, self.start, self.stop, self.every):
@@ -74,7 +74,7 @@ class Consistent:
     def _judged(self, count: int, context: Refinement) -> tuple[Tensor, Tensor, Tensor]:
         """Wrong pixels [N] a view, the largest share [N] in any pixel, and the mask [N] of what was seen."""
         wrong, views, share = torch.zeros(count), torch.zeros(count), torch.zeros(count)
-        places = torch.randperm(len(context.views), generator=context.generator)[: self.views].tolist()
+        places = context.some_views(self.views)
         for look in map(context.views.look, places):
             scores = splat_scores(look.meta, _largest(look, self.wrong)[None])
             wrong += scores.pixel_error[0]
@@ -86,7 +86,7 @@ class Consistent:
 def _largest(look: Look, share: float) -> Tensor:
     """1 [H, W] where the error is among the largest ``share`` of the pixels that count, 0 elsewhere."""
     error = look.error
-    counted = error.flatten() if look.mask is None else error[look.mask > 127]
+    counted = error.flatten() if look.mask is None else error[look.mask >= KEEP_FROM]
     if len(counted) == 0:
         return torch.zeros_like(error)
     least = counted.kthvalue(max(1, round((1 - share) * len(counted)))).values

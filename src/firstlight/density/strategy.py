@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from firstlight.scene import Gaussians, unit_of
+from firstlight.scene import KEEP_FROM, Gaussians, unit_of
 
 # Everything about a strategy that changes during a fit. It goes into checkpoints, so nothing that matters
 # may live elsewhere. Rows, where it has any, are those of the Gaussians.
@@ -53,7 +53,7 @@ class Look(NamedTuple):
 
     def kept(self, values: Tensor) -> Tensor:
         """``values`` [H, W], 0 where the mask says to ignore."""
-        return values if self.mask is None else values * (self.mask > 127)
+        return values if self.mask is None else values * (self.mask >= KEEP_FROM)
 
 
 class Views(Protocol):
@@ -84,6 +84,10 @@ class Refinement:
     def unit(self) -> float:
         """What lengths that papers give in no unit of their own are counted in."""
         return unit_of(self.extent)
+
+    def some_views(self, count: int) -> list[int]:
+        """Places of at most ``count`` training photos, drawn at random."""
+        return torch.randperm(len(self.views), generator=self.generator)[:count].tolist()
 
 
 class Strategy(Protocol):

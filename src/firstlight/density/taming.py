@@ -65,7 +65,7 @@ class Taming:
 
     @torch.no_grad()
     def refine(self, trainable: Trainable, state: State, context: Refinement) -> str | None:
-        if context.step >= scaled(self.stop, context.steps):
+        if not state or context.step >= scaled(self.stop, context.steps):
             state.clear()
             return None
         words = None
@@ -154,8 +154,7 @@ class Taming:
     def _scores(self, gaussians: Gaussians, gradient: Tensor, context: Refinement) -> Tensor:
         """Of each Gaussian [N], over some views drawn at random."""
         total = torch.zeros(len(gaussians))
-        order = torch.randperm(len(context.views), generator=context.generator)
-        for place in order[: self.views].tolist():
+        for place in context.some_views(self.views):
             total += _score(gaussians, gradient, context.views.look(place))
         return total
 

@@ -93,7 +93,7 @@ class Turbo:
     def _looked_at(self, count: int, context: Refinement) -> tuple[Tensor, float]:
         """Mask [N] of the Gaussians that enough of some views see, and how wrong these views are."""
         visits, errors = torch.zeros(count), []
-        places = torch.randperm(len(context.views), generator=context.generator)[: self.views].tolist()
+        places = context.some_views(self.views)
         for look in map(context.views.look, places):
             visits += splat_scores(look.meta).weight[0] > VISITED
             errors.append(look.mean_error)
@@ -130,13 +130,14 @@ class Turbo:
     def _prune(self, trainable: Trainable, state: State, context: Refinement) -> None:
         """Remove as many of the least worth as pictures allow, by halving the interval of shares."""
         order = state["worth"].argsort(stable=True)
-        places = torch.randperm(len(context.views), generator=context.generator)[: self.views].tolist()
+        places = context.some_views(self.views)
 
         def quality(share: float) -> float:
             keep = torch.ones(len(order), dtype=torch.bool)
             keep[order[: int(share * len(order))]] = False
             looks = (context.views.look(place, keep) for place in places)
-            return sum(psnr(look.rendered, look.photo, look.mask) for look in looks) / len(places)
+            found = [psnr(look.rendered, look.photo, look.mask) for look in looks]
+            return float(torch.tensor(found, dtype=torch.float64).nanmean())  # NaN: all of it is ignored
 
         whole, low, high = quality(0.0), 0.0, self.pruned
         for _ in range(4):

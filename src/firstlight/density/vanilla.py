@@ -53,7 +53,7 @@ class Vanilla:
 
     @torch.no_grad()
     def refine(self, trainable: Trainable, state: State, context: Refinement) -> str | None:
-        if context.step >= scaled(self.stop, context.steps):
+        if not state or context.step >= scaled(self.stop, context.steps):
             state.clear()
             return None
         words = []

@@ -18,11 +18,10 @@ import torch
 from torch import Tensor
 
 from firstlight import losses
+from firstlight.scene import KEEP_FROM
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
-
-KEEP_FROM = 128  # a mask value from here on keeps its pixel, as in losses
 
 
 def psnr(rendered: Tensor, photo: Bytes, mask: Bytes | None = None) -> float:

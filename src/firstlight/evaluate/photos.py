@@ -16,7 +16,6 @@ from torch import Tensor
 
 from firstlight.evaluate.lpips import Lpips, lpips_missing
 from firstlight.evaluate.metrics import (
-    KEEP_FROM,
     Bytes,
     Floats,
     clamped,
@@ -28,7 +27,7 @@ from firstlight.evaluate.metrics import (
 )
 from firstlight.files.atomic import atomic_write
 from firstlight.progress import Progress, Silent
-from firstlight.scene import Capture, Picture
+from firstlight.scene import KEEP_FROM, Capture, Picture
 
 # Of pixels whose surface a training photo shows: their share, and the numbers over them alone.
 SEEN = ("seen", "psnr_seen", "ssim_seen", "flip_seen")

@@ -51,10 +51,7 @@ def seen_by(view: Depths, training: Iterable[Depths]) -> Mask:
 
 def _before(world: Tensor, one: Depths) -> Tensor:
     """Which of the points [P, 3] are in the picture of ``one`` and not behind what it shows."""
-    pose, K = (each[0].to(world.dtype) for each in (one.camera.viewmats, one.camera.Ks))
-    local = world @ pose[:3, :3].T + pose[:3, 3]
-    z = local[:, 2]
-    place = (local @ K.T)[:, :2] / z[:, None].clamp(min=1e-6)
+    place, z = one.camera.project(world)
     height, width = one.depth.shape
     inside = (z > 0) & (place >= 0).all(-1) & (place[:, 0] < width) & (place[:, 1] < height)
     grid = (2 * place / place.new_tensor([width, height]) - 1)[None, None]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from firstlight.fitting import _adam_kernel as kernel
 
-MISSED = 2048  # steps; a row that missed more has moments that do not show any more
+MISSED = 16_384  # steps; of a row that missed more, what is left of the second moment is below 1e-7
 
 
 class VisibleAdam:

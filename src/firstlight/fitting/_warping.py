@@ -11,7 +11,6 @@ from torch.nn.functional import grid_sample
 from firstlight.scene import Cameras
 
 SOLID = 0.9  # alpha from which a pixel shows a surface
-KEEP_FROM = 128  # a mask value from here on is kept
 _WHOLE = 0.999  # a flag sampled between pixels must be set on all of them
 
 

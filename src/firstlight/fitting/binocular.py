@@ -8,9 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from firstlight.fitting._warping import KEEP_FROM, SOLID, meet
+from firstlight.fitting._warping import SOLID, meet
 from firstlight.fitting.terms import View
-from firstlight.scene import Cameras
+from firstlight.scene import KEEP_FROM, Cameras
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from firstlight.scene import Picture
+from firstlight.scene import KEEP_FROM, Picture
 
 _SHARP = 0.3  # pixels: a blur below it changes nothing to be seen
 
@@ -41,7 +41,7 @@ class Mollification:
         if picture.mask is None:
             blurred = cv2.GaussianBlur(picture.rgb, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
             return Picture(np.asarray(blurred, np.uint8))
-        kept = (picture.mask >= 128).astype(np.float32)[..., None]
+        kept = (picture.mask >= KEEP_FROM).astype(np.float32)[..., None]
         colours = cv2.GaussianBlur(kept * picture.rgb, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
         share = cv2.GaussianBlur(kept, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)[..., None]
         rgb = np.where(kept > 0, colours / np.maximum(share, 1e-6), picture.rgb)

@@ -205,6 +205,7 @@ class Fit:
             training=self.training,
             other=None if self.other is None else partial(self.other.look, index),
             begun=None if self.begun is None else partial(self.look_back, self.begun),
+            background=self.background,
         )
         return view, meta
 
@@ -226,13 +227,13 @@ class Fit:
 
     @torch.no_grad()
     def probe(self, indices: list[int]) -> float:
-        """Mean PSNR over photos that it was not trained on."""
+        """Mean PSNR over photos that it was not trained on; those that a mask ignores wholly have none."""
         values = []
         for index in indices:
             photo, mask = as_tensors(self.pictures.photos[index].decode())
             rendered, _, _ = self.render(self.camera(index), self.model.gaussians)
             values.append(psnr(rendered, photo, mask))
-        return sum(values) / len(values)
+        return float(torch.tensor(values, dtype=torch.float64).nanmean())
 
     def _sight(self, index: int, scale: float, every: int) -> _Sight:
         camera = self.camera(index, scale)

@@ -10,6 +10,7 @@ from torch.nn.functional import avg_pool2d
 
 from firstlight.fitting.terms import View
 from firstlight.losses import photometric
+from firstlight.scene import KEEP_FROM
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class MultiScale:
     def __call__(self, view: View) -> Tensor:
         loss = photometric(view.rendered, view.photo, view.mask, self.ssim_weight)
         difference = (view.rendered - view.photo / 255).permute(2, 0, 1)[None]
-        kept = None if view.mask is None else (view.mask >= 128).float()[None, None]
+        kept = None if view.mask is None else (view.mask >= KEEP_FROM).float()[None, None]
         if kept is not None:
             difference = difference * kept
         for weight in self.weights[1:]:

@@ -8,9 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from firstlight.fitting._warping import KEEP_FROM, SOLID
+from firstlight.fitting._warping import SOLID
 from firstlight.fitting.terms import View
 from firstlight.render import depth_to_normal, near_for, render_surfels
+from firstlight.scene import KEEP_FROM
 
 
 @dataclass(frozen=True)

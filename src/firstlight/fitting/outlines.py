@@ -10,9 +10,9 @@ from torch import Tensor
 
 from firstlight.fitting.terms import View
 from firstlight.losses import photometric
+from firstlight.scene import KEEP_FROM
 
 MARGIN = 8  # pixels around the outline: the window of SSIM is as wide
-KEEP_FROM = 128  # a mask value from here on is the object
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Outlined:
     """``Photometric`` of the object before a background of one random colour, cut out around the outline.
 
     The colour is new in every step: what is to look right before all must be as opaque as the object, and as
-    empty around it. A photo without a mask, or of a capture with a background of its own, counts as it is.
+    empty around it. It takes the place of a background that the capture has. A photo without a mask counts as
+    it is.
     """
 
     ssim_weight: float = 0.2
@@ -31,7 +32,8 @@ class Outlined:
             return photometric(view.rendered, view.photo, None, self.ssim_weight)
         behind = torch.randint(0, 256, (3,), dtype=torch.uint8, generator=view.generator)
         window = _window(view.mask)
-        rendered = view.rendered + (1 - view.alpha[..., None]) * (behind / 255)
+        instead = behind / 255 if view.background is None else behind / 255 - view.background
+        rendered = view.rendered + (1 - view.alpha[..., None]) * instead
         photo = torch.where((view.mask >= KEEP_FROM)[..., None], view.photo, behind)
         return photometric(rendered[window], photo[window], None, self.ssim_weight)
 

@@ -25,7 +25,6 @@ class Pictures:
         self.kept: OrderedDict[tuple[int, int, int], Picture] = OrderedDict()
         self.bytes = 0
         self.shrunk: dict[tuple[int, int, int], Cameras] = {}
-        self.depths: dict[tuple[int, int, int], Tensor] = {}
 
     def at(self, index: int, scale: float = 1.0) -> Picture:
         """Photo ``index``, its sides shrunk by ``scale``, but the longer one to no less than ``LEAST``."""
@@ -55,11 +54,7 @@ class Pictures:
         photo = self.photos[index]
         if photo.depth is None:
             return None
-        width, height = _shrunk(photo, scale)
-        key = (index, width, height)
-        if key not in self.depths:
-            self.depths[key] = torch.from_numpy(resize_depth(photo.depth(), width, height))
-        return self.depths[key]
+        return torch.from_numpy(resize_depth(photo.depth(), *_shrunk(photo, scale)))
 
     def _full(self, index: int) -> Picture:
         photo = self.photos[index]

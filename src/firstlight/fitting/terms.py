@@ -53,6 +53,7 @@ class View:
     training: Cameras | None = None  # of all training photos, as they stand now
     other: Callable[[Cameras], Rendered] | None = None  # the twin's picture, where two sets are trained
     begun: Callable[[Cameras], Rendered] | None = None  # the start, opaque; where ``guided`` by it
+    background: Tensor | None = None  # [3] of the capture, behind ``rendered``; None: black
 
     @property
     def unit(self) -> float:

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate, max_pool2d
 
+from firstlight.errors import InputError
 from firstlight.fitting._descriptors import Descriptor, get_descriptor, weights_for
 from firstlight.fitting._network_adam import NetworkAdam
 from firstlight.fitting.model import under
 from firstlight.fitting.terms import View
 from firstlight.losses import photometric
 from firstlight.pretrained import Use
+from firstlight.scene import KEEP_FROM
 from firstlight.weights import lsuv_
 
 BINS, OLD = 1000, 0.95  # of residuals in [0, 1] (the authors: 10,000); left of earlier counts at a step
@@ -96,7 +98,7 @@ class WithoutTransients:
         photo, rendered = view.photo.float() / 255, view.rendered.detach()
         kept = torch.ones(photo.shape[:2])
         if view.mask is not None:
-            kept = (view.mask > 127).float()
+            kept = (view.mask >= KEEP_FROM).float()
             if not kept.any():
                 return
             # Features of a cell see the pixels around it: there must be no difference either.
@@ -137,6 +139,11 @@ class MaskNetwork:
         network = MaskNetwork(seen.shape[-1])
         state = under(KEY, lasting)
         if state:
+            if state["network.0.weight"].shape[1] != seen.shape[-1]:
+                raise InputError(
+                    "This run began its masks of what moves by other features than are at hand now: DINOv2's "
+                    "weights have come or gone since. Bring back what was there, or begin a new run."
+                )
             network.layers.load_state_dict(under("network.", state))
             network.optimizer.load(under("adam.", state))
         else:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from firstlight.fitting._warping import KEEP_FROM, SOLID, meet
+from firstlight.fitting._warping import SOLID, meet
 from firstlight.fitting.terms import Rendered, View
-from firstlight.scene import Cameras
+from firstlight.scene import KEEP_FROM, Cameras
 from firstlight.scene.rotation import quat_to_rotmat
 
 

@@ -17,7 +17,7 @@ from firstlight.geometry._depth_map import DepthMap
 from firstlight.geometry._neighbours import points_in
 from firstlight.geometry._views import View, plane_normals
 from firstlight.progress import Progress
-from firstlight.scene import Capture, Picture
+from firstlight.scene import KEEP_FROM, Capture, Picture
 
 Floats = npt.NDArray[np.float32]
 
@@ -53,7 +53,7 @@ class _Lesson(NamedTuple):
         pixels = np.arange(view.grey.size)
         if picture.mask is not None:
             mask = cv2.resize(picture.mask, size, interpolation=cv2.INTER_NEAREST_EXACT)
-            pixels = np.flatnonzero(mask >= 128) if (mask >= 128).any() else pixels
+            pixels = np.flatnonzero(mask >= KEEP_FROM) if (mask >= KEEP_FROM).any() else pixels
         return _Lesson(view, torch.from_numpy(rgb).view(-1, 3), pixels, limits)
 
 
@@ -116,7 +116,7 @@ class RadianceField:
         )
         known = np.where(alpha >= OPAQUE, z, 0).astype(np.float32)
         if view.keep is not None:
-            known = np.where(view.keep >= 128, known, 0).astype(np.float32)
+            known = np.where(view.keep >= KEEP_FROM, known, 0).astype(np.float32)
         w = np.where(known > 0, 1 / np.maximum(known, 1e-12), 0).astype(np.float32)
         gy, gx = (np.asarray(slope, np.float32) for slope in np.gradient(w))
         confidence = np.where(known > 0, alpha, 0).astype(np.float32)

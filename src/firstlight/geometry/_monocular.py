@@ -16,7 +16,7 @@ from firstlight.geometry._depth_map import DepthMap
 from firstlight.geometry._neighbours import points_in
 from firstlight.geometry._views import View, plane_normals
 from firstlight.progress import Progress
-from firstlight.scene import Capture
+from firstlight.scene import KEEP_FROM, Capture
 
 Doubles = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
@@ -152,7 +152,7 @@ def in_scene(aligned: tuple[Floats, float] | None, view: View, sure: Floats | No
     w = np.where(depth > 0, 1 / np.maximum(depth, 1e-12), 0)
     gy, gx = np.gradient(w)
     if view.keep is not None:
-        depth = np.where(view.keep >= 128, depth, 0)
+        depth = np.where(view.keep >= KEEP_FROM, depth, 0)
     confidence = np.where(depth > 0, np.float32(fits) * (1 if sure is None else sure), np.float32(0))
     return DepthMap.pack(
         depth.astype(np.float32), plane_normals(w, gx, gy, view), confidence.astype(np.float32)

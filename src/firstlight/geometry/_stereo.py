@@ -21,6 +21,7 @@ from firstlight.geometry._neighbours import Limits
 from firstlight.geometry._patchmatch_kernels import Planes, Sources, evaluate, sweep
 from firstlight.geometry._plane_sweep import swept
 from firstlight.geometry._views import View, as_sources, plane_normals
+from firstlight.scene import KEEP_FROM
 
 Doubles = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
@@ -137,7 +138,7 @@ def _pack(planes: Planes, view: View) -> DepthMap:
     """Confidence is 1 − cost here: how alike the pictures are."""
     known = (planes.cost < WORST) & (planes.w > 0)
     if view.keep is not None:
-        known &= view.keep >= 128
+        known &= view.keep >= KEEP_FROM
     depth = np.where(known, 1 / np.maximum(planes.w, 1e-12), 0).astype(np.float32)
     return DepthMap.pack(depth, plane_normals(*planes[:3], view), np.where(known, 1 - planes.cost, 0))
 

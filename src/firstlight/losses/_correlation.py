@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from firstlight.scene import KEEP_FROM
+
 _FEWEST = 16  # pixels, below which a correlation says nothing
 _ROUNDING = 1e-14  # of mean squares: what varies less is rounding of float32
 
@@ -18,7 +20,7 @@ def depth_correlation(depth: Tensor, known: Tensor, mask: Tensor | None = None) 
     """
     counts = known > 0
     if mask is not None:
-        counts &= mask >= 128
+        counts &= mask >= KEEP_FROM
     if int(counts.sum()) < _FEWEST:
         return depth.new_zeros(())
     x, y = depth[counts], known[counts]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from firstlight.scene import KEEP_FROM
+
 
 def depth_l1(depth: Tensor, known: Tensor, mask: Tensor | None = None) -> Tensor:
     """Mean absolute difference of ``depth`` [H, W] from ``known`` [H, W] (0 = unknown) over its median.
@@ -14,7 +16,7 @@ def depth_l1(depth: Tensor, known: Tensor, mask: Tensor | None = None) -> Tensor
     """
     counts = known > 0
     if mask is not None:
-        counts &= mask >= 128
+        counts &= mask >= KEEP_FROM
     if not counts.any():
         return depth.new_zeros(())
     difference = (depth - known).abs()

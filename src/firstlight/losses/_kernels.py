@@ -19,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import get_num_threads, njit, prange
 
+from firstlight.scene import KEEP_FROM
+
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
 Sums = npt.NDArray[np.float64]
@@ -28,7 +30,6 @@ TAPS = 2 * RADIUS + 1
 SIGMA = 1.5
 C1 = 0.01**2
 C2 = 0.03**2
-KEEP_FROM = 128  # a mask byte from here on keeps its pixel
 
 _MOMENTS = 4  # what the first sweep blurs
 _PARTIALS = 3  # what the second one blurs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from firstlight.losses._kernels import KEEP_FROM
+from firstlight.scene import KEEP_FROM
 
 
 def l1(rendered: Tensor, photo: Tensor, mask: Tensor | None = None) -> Tensor:

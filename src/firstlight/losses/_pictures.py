@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from firstlight.losses import _kernels
+from firstlight.scene import KEEP_FROM
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def as_rows(rendered: Tensor, photo: Tensor, mask: Tensor | None) -> Rows:
         raise ValueError(f"mask must be [{height}, {width}] uint8, not {list(mask.shape)} {mask.dtype}")
     else:
         mask_rows = mask.contiguous().numpy()
-        kept = int(np.count_nonzero(mask_rows >= _kernels.KEEP_FROM))
+        kept = int(np.count_nonzero(mask_rows >= KEEP_FROM))
     return Rows(
         rendered.detach().contiguous().numpy().reshape(height, 3 * width),
         photo.contiguous().numpy().reshape(height, 3 * width),

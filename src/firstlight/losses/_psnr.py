@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from firstlight.losses._kernels import KEEP_FROM
+from firstlight.scene import KEEP_FROM
 
 
 @torch.no_grad()

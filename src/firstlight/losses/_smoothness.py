@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from firstlight.scene import KEEP_FROM
+
 _CANNY = (50, 150)  # DRGS's thresholds, for 8-bit grey
 
 
@@ -23,7 +25,7 @@ def depth_smoothness(depth: Tensor, photo: Tensor, mask: Tensor | None = None) -
     counts = torch.from_numpy(cv2.Canny(grey, *_CANNY)) == 0
     counts &= depth.detach() > 0
     if mask is not None:
-        counts &= mask >= 128
+        counts &= mask >= KEEP_FROM
     if not counts.any():
         return depth.new_zeros(())
     weight = counts.to(depth.dtype)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from firstlight.losses import _kernels
 from firstlight.losses._l1 import l1
+from firstlight.scene import KEEP_FROM
 
 
 def photometric_twin(
@@ -17,7 +18,7 @@ def photometric_twin(
     if mask is None:
         dissimilarity = 1 - similarity.mean()
     else:
-        keep = mask >= _kernels.KEEP_FROM
+        keep = mask >= KEEP_FROM
         dissimilarity = (1 - similarity[keep]).sum() / max(1, 3 * int(keep.sum()))
     return (1 - ssim_weight) * l1(rendered, photo, mask) + ssim_weight * dissimilarity
 
@@ -26,7 +27,7 @@ def ssim_map_twin(rendered: Tensor, photo: Tensor, mask: Tensor | None = None) -
     """SSIM of every pixel and channel  # [H, W, 3]; masked pixels are 0 in both pictures."""
     x, y = rendered, photo.to(rendered.dtype) / 255
     if mask is not None:
-        keep = (mask >= _kernels.KEEP_FROM)[..., None]
+        keep = (mask >= KEEP_FROM)[..., None]
         x, y = torch.where(keep, x, 0), torch.where(keep, y, 0)
     mean_x, mean_y = _blur(x), _blur(y)
     variance_x, variance_y = _blur(x * x) - mean_x**2, _blur(y * y) - mean_y**2

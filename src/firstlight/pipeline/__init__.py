@@ -7,6 +7,7 @@ from firstlight.pipeline.machine import versions as versions
 from firstlight.pipeline.objects import pose_object as pose_object
 from firstlight.pipeline.options import Options as Options
 from firstlight.pipeline.options import PosedBy as PosedBy
+from firstlight.pipeline.options import as_hold_out as as_hold_out
 from firstlight.pipeline.options import check_max_size as check_max_size
 from firstlight.pipeline.options import check_seed as check_seed
 from firstlight.pipeline.photos import check_photos as check_photos

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,6 +15,13 @@ from firstlight.repair import get_repairer
 from firstlight.scene import HoldOut
 
 PosedBy = Literal["all", "train"]
+
+
+def as_hold_out(asked: HoldOut | Sequence[str]) -> HoldOut | tuple[str, ...]:
+    """A rule as it is; one name, or several, as names."""
+    if asked == "every8" or asked == "none":
+        return asked
+    return (asked,) if isinstance(asked, str) else tuple(asked)
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,14 @@ from firstlight.geometry import (
 from firstlight.pipeline.machine import machine, versions
 from firstlight.pipeline.measuring import measure
 from firstlight.pipeline.memory_plan import plan_memory, told, usable_memory_mb
-from firstlight.pipeline.options import Options, PosedBy, check_max_size, recipe_for, stored_options
+from firstlight.pipeline.options import (
+    Options,
+    PosedBy,
+    as_hold_out,
+    check_max_size,
+    recipe_for,
+    stored_options,
+)
 from firstlight.pipeline.photos import check_photos, find_cameras, prepare, split_placed
 from firstlight.pipeline.run_folder import Run, claim_folder, new_folder
 from firstlight.pipeline.warm_up import REST, STEPS, is_cold, warming
@@ -112,11 +119,6 @@ def fit(
     if max_gaussians is not None and max_gaussians < 1:
         raise InputError(f"{max_gaussians} Gaussians: expected at least 1.")
     check_max_size(max_size)
-    held: HoldOut | tuple[str, ...]
-    if hold_out == "every8" or hold_out == "none":
-        held = hold_out
-    else:
-        held = (hold_out,) if isinstance(hold_out, str) else tuple(hold_out)
     name = recipe if isinstance(recipe, str) else recipe.name
     options = Options(
         name,
@@ -126,7 +128,7 @@ def fit(
         max_gaussians=max_gaussians,
         max_size=max_size,
         minutes=minutes,
-        hold_out=held,
+        hold_out=as_hold_out(hold_out),
         seed=seed,
         poses=poses,
         refine_cameras=refine_cameras,
@@ -300,6 +302,9 @@ class _Stages:
             placed = self.place(source)
             capture, split = self.prepare(placed, source)
             self.settle(len(split.train))
+            if placed.is_refined:  # then the scene is finished, and the run was stopped while it was measured
+                self.measure(self.run.scene, capture, split)
+                return self.run
             with self.timed("compile"):
                 kernels.wait(REST)
             capture = self.densify(capture, split)

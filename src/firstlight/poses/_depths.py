@@ -7,7 +7,6 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from firstlight.scene import Cameras, Capture, Photo, Points
 
@@ -49,12 +48,9 @@ def _ratios(photo: Photo, cameras: Cameras, i: int, points: Points | None) -> np
     if points is None or photo.depth is None:
         return np.zeros(0)
     xyz = points.xyz[points.track_point[points.track_photo == i]].double()
-    view, K = cameras.viewmats[i].double(), cameras.Ks[i].double()
-    local = xyz @ view[:3, :3].T + view[:3, 3]
-    pixel = local @ K.T
-    xy = torch.floor(pixel[:, :2] / pixel[:, 2:]).long().numpy()
+    place, z = cameras.select([i]).project(xyz)
+    xy = place.floor().long().numpy()
     depth = photo.depth()
-    inside = (xy >= 0).all(1) & (xy < [photo.width, photo.height]).all(1) & (local[:, 2].numpy() > 0)
+    inside = (xy >= 0).all(1) & (xy < [photo.width, photo.height]).all(1) & (z.numpy() > 0)
     there = depth[xy[inside, 1], xy[inside, 0]].astype(np.float64)
-    z = local[:, 2].numpy()[inside]
-    return np.asarray(z[there > 0] / there[there > 0])
+    return np.asarray(z.numpy()[inside][there > 0] / there[there > 0])

@@ -33,6 +33,11 @@ class Placed:
     verdicts: list[Verdict]
     method: str  # how it was done, in words
 
+    @property
+    def is_refined(self) -> bool:
+        """Whether a fit has moved these cameras, which it does at its end."""
+        return self.method.endswith(_REFINED)
+
 
 _REFINED = "; training cameras refined with the scene"
 
@@ -42,10 +47,7 @@ def refined(placed: Placed, seen: Capture, cameras: Cameras, train: list[int]) -
 
     ``seen`` is the undistorted capture of the fit, ``cameras`` its cameras [P] afterwards. Undistorting keeps
     poses; that a focal length changes by the same factor through either lens is exact without distortion.
-    What has been refined already is given back: a run may have been stopped after it was written.
     """
-    if placed.method.endswith(_REFINED):
-        return placed
     before, old = seen.cameras, placed.capture.cameras
     assert before is not None
     assert old is not None

@@ -17,7 +17,7 @@ _STAGES = {
     "geometry": "geometry", "start": "start", "losses": "losses", "density": "density", "rates": "optimiser",
     "cameras": "cameras", "pictures": "pictures", "dilation": "pictures", "mollification": "pictures",
     "stop": "stopping", "co_training": "twin", "dropout": "rendering", "antialiased": "rendering",
-    "sh_degree": "colour", "sh_every": "colour", "representation": "representation",
+    "sh_degree": "colour", "sh_every": "colour", "exposure": "colour", "representation": "representation",
 }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from firstlight.fitting._network_adam import NetworkAdam
 from firstlight.fitting.model import under
 from firstlight.representations._attention import attend
 from firstlight.representations._weights import Weights, begin_
-from firstlight.scene import Capture, Gaussians
+from firstlight.scene import KEEP_FROM, Capture, Gaussians
 from firstlight.scene.neighbours import local_planes, nearest
 from firstlight.scene.sh import rgb_to_sh
 
@@ -100,23 +100,18 @@ def sightings(means: Tensor, capture: Capture, most: int) -> list[Sighting]:
     chosen = np.linspace(0, len(capture) - 1, min(most, len(capture))).round().astype(int)
     found = []
     for index in chosen.tolist():
-        photo, viewmat, K = (
-            capture.photos[index],
-            cameras.viewmats[index].double(),
-            cameras.Ks[index].double(),
-        )
-        local = means.double() @ viewmat[:3, :3].T + viewmat[:3, 3]
-        pixel = (local @ K.T)[:, :2] / local[:, 2:].clamp(min=1e-9)
+        photo, camera = capture.photos[index], cameras.select([index])
+        pixel, depth = camera.project(means.double())
         place = 2 * pixel / torch.tensor([photo.width, photo.height]) - 1
-        seen = (local[:, 2] > 0) & (place.abs() < 1).all(1)
+        seen = (depth > 0) & (place.abs() < 1).all(1)
         if photo.depth is not None:
             there = _nearest(torch.from_numpy(photo.depth())[None, None], place)
-            seen &= (there <= 0) | (local[:, 2] < HIDDEN_BEHIND * there)
-        ray = normalize(means.double() - cameras.centers[index].double(), dim=-1)
+            seen &= (there <= 0) | (depth < HIDDEN_BEHIND * there)
+        ray = normalize(means.double() - camera.centers[0].double(), dim=-1)
         small = photo.resized(SIZE).decode()
         if small.mask is not None:
             kept = torch.from_numpy(small.mask)[None, None].float()
-            seen &= _nearest(kept, place) > 127
+            seen &= _nearest(kept, place) >= KEEP_FROM
         picture = torch.from_numpy(small.rgb).permute(2, 0, 1)[None].float() / 127.5 - 1
         found.append(
             Sighting(picture, place.float()[None, None], seen, (ray * planes.normals).sum(-1).abs().float())
@@ -263,6 +258,8 @@ class PointGsModel(DecodedModel):
 
     def refine(self, now: Refinement) -> str | None:
         """Points have moved: look for their neighbours anew."""
+        if now.step == now.steps:  # no step would learn from the new ones
+            return None
         due = int(now.step / now.steps / self.settings.refresh)
         if due > self.searched and self.decoder.attention is not None:
             self.look_around(nearest(self.gaussians.means, self.count))

@@ -151,7 +151,7 @@ class PrototypeModel(DecodedModel):
     def _errors(self, now: Refinement) -> Tensor:
         """What each prototype [P] has to do with wrong pixels."""
         error = torch.zeros(len(self.group))
-        places = torch.randperm(len(now.views), generator=now.generator)[: self.settings.views].tolist()
+        places = now.some_views(self.settings.views)
         for look in map(now.views.look, places):
             error += splat_scores(look.meta, look.error[None]).error[0]
         return error

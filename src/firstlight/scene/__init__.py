@@ -5,6 +5,7 @@ from firstlight.scene.cameras import CameraModel as CameraModel
 from firstlight.scene.cameras import Cameras as Cameras
 from firstlight.scene.cameras import look_at as look_at
 from firstlight.scene.cameras import unit_of as unit_of
+from firstlight.scene.capture import KEEP_FROM as KEEP_FROM
 from firstlight.scene.capture import Capture as Capture
 from firstlight.scene.capture import DepthPicture as DepthPicture
 from firstlight.scene.capture import HoldOut as HoldOut

@@ -102,6 +102,16 @@ class Cameras:
         """True when every camera is a plain pinhole: what the rasteriser and the fit work on."""
         return self.model == "pinhole" and (self.distortion is None or not bool(self.distortion.any()))
 
+    def project(self, xyz: Tensor) -> tuple[Tensor, Tensor]:
+        """Columns and rows [P, 2] of points [P, 3] in the picture of the one camera, and z-depths [P].
+
+        In the type of ``xyz``, without distortion. What is not before the camera has no place in its picture:
+        there only the depth means something.
+        """
+        pose, K = self.viewmats[0].to(xyz), self.Ks[0].to(xyz)
+        local = xyz @ pose[:3, :3].T + pose[:3, 3]
+        return (local @ K.T)[:, :2] / local[:, 2:].clamp(min=1e-9), local[:, 2]
+
     def select(self, index: Tensor | list[int] | slice) -> Cameras:
         """Those at ``index``, still with a leading C."""
         if isinstance(index, list):

@@ -29,6 +29,9 @@ class Picture(NamedTuple):
     mask: npt.NDArray[np.uint8] | None = None  # [H, W] 255 = keep, 0 = ignore
 
 
+KEEP_FROM = 128  # a mask value from here on keeps its pixel
+
+
 @dataclass(frozen=True, eq=False)
 class Photo:
     """One photo, decoded only when asked: a capture of thousands costs nothing until it is looked at."""
@@ -75,7 +78,7 @@ def resize_picture(picture: Picture, width: int, height: int) -> Picture:
     if picture.mask is None:
         return Picture(rgb.astype(np.uint8, copy=False))
     mask = cv2.resize(picture.mask, (width, height), interpolation=cv2.INTER_AREA)
-    return Picture(rgb.astype(np.uint8, copy=False), np.where(mask >= 128, 255, 0).astype(np.uint8))
+    return Picture(rgb.astype(np.uint8, copy=False), np.where(mask >= KEEP_FROM, 255, 0).astype(np.uint8))
 
 
 def resize_depth(depth: npt.NDArray[np.float32], width: int, height: int) -> npt.NDArray[np.float32]:

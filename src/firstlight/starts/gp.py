@@ -9,7 +9,7 @@ from torch import Tensor
 
 from firstlight.errors import InputError
 from firstlight.processes import GpRegression
-from firstlight.scene import Cameras, Capture, Gaussians, Photo, Points
+from firstlight.scene import KEEP_FROM, Cameras, Capture, Gaussians, Photo, Points
 from firstlight.starts.sfm_points import SfmPoints, usable
 
 
@@ -53,13 +53,15 @@ class GpStart:
         mine: Tensor = torch.unique(points.track_point[points.track_photo == index])
         mine = mine[torch.randperm(len(mine), generator=generator)[: self.most]]
         xyz, rgb = points.xyz[mine].double(), points.rgb[mine].double() / 255
-        pixels, depths = _projected(xyz, camera)
+        pixels, depths = camera.project(xyz)
         size = torch.tensor([photo.width, photo.height], dtype=torch.float64)
         known = torch.cat([pixels / size, depths[:, None]], -1)
         angles = torch.arange(self.directions, dtype=torch.float64) / self.directions * 2 * torch.pi
         steps = self.radius * float(size.min()) * torch.stack([angles.cos(), angles.sin()], -1)
         places = (pixels[:, None] + steps).reshape(-1, 2)
-        places = places[((places >= 0) & (places < size)).all(-1)]
+        places = _kept(photo, places[((places >= 0) & (places < size)).all(-1)])
+        if len(places) == 0:
+            return points.select(torch.zeros(len(points), dtype=torch.bool))
         asked = torch.cat([places / size, _depths(photo, places, pixels, depths)[:, None]], -1)
         found = self.process(known, torch.cat([xyz, rgb], -1), asked)
         doubt = found.variance[:, 3:].mean(-1)
@@ -69,11 +71,13 @@ class GpStart:
         return Points(found.mean[sure, :3], colours, error)
 
 
-def _projected(xyz: Tensor, camera: Cameras) -> tuple[Tensor, Tensor]:
-    """Pixels [P, 2] and z-depths [P]."""
-    local = xyz @ camera.viewmats[0, :3, :3].double().T + camera.viewmats[0, :3, 3].double()
-    flat = local @ camera.Ks[0].double().T
-    return flat[:, :2] / flat[:, 2:].clamp(min=1e-9), local[:, 2]
+def _kept(photo: Photo, places: Tensor) -> Tensor:
+    """Those of ``places`` [Q, 2] in the photo that its mask does not ignore."""
+    mask = photo.decode().mask
+    if mask is None:
+        return places
+    column, row = places.long().unbind(-1)
+    return places[torch.from_numpy(mask)[row, column] >= KEEP_FROM]
 
 
 def _depths(photo: Photo, places: Tensor, pixels: Tensor, depths: Tensor) -> Tensor:

@@ -11,13 +11,12 @@ import torch
 from torch import Tensor
 
 from firstlight.errors import InputError
-from firstlight.scene import Cameras, Capture, Gaussians, Photo
+from firstlight.scene import KEEP_FROM, Cameras, Capture, Gaussians, Photo
 from firstlight.starts._sizes import sizes
 from firstlight.starts.random_box import along_pixels, pixels_of
 
 CANDIDATES = 200_000  # points along random pixels, of which those inside all outlines span the cuboid
 FEWEST = 20  # of them that must be left
-KEEP_FROM = 128  # a mask value from here on is the object
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,8 @@ def outline(photo: Photo) -> npt.NDArray[np.uint8]:
     if mask is None:
         raise InputError(
             f"{photo.name}: has no mask, which this recipe takes the object's outline from. "
-            "Give pictures with a transparent surrounding, or masks (white = object)."
+            "Give pictures with a transparent surrounding (but Blender's, which are laid on white), or masks "
+            "(white = object)."
         )
     return mask
 

@@ -11,7 +11,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from firstlight.errors import InputError
-from firstlight.scene import Cameras, Capture, Gaussians, Photo
+from firstlight.scene import KEEP_FROM, Cameras, Capture, Gaussians, Photo
 
 OPACITIES = {2: 0.6, 3: 0.5, 4: 0.35}  # by the number of photos, as in the authors' code
 
@@ -107,7 +107,7 @@ def _of_photo(photo: Photo, index: int, camera: Cameras, stride: int, fewest: fl
     assert depth is not None
     picture = photo.decode()
     rows, columns = np.meshgrid(_every(photo.height, stride), _every(photo.width, stride), indexing="ij")
-    kept = np.ones(rows.shape, bool) if picture.mask is None else picture.mask[rows, columns] >= 128
+    kept = np.ones(rows.shape, bool) if picture.mask is None else picture.mask[rows, columns] >= KEEP_FROM
     return PixelGrid(
         index,
         camera,

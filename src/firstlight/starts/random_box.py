@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from firstlight.errors import InputError
-from firstlight.scene import Cameras, Capture, Gaussians
+from firstlight.scene import KEEP_FROM, Cameras, Capture, Gaussians
 from firstlight.starts._sizes import sizes
 
 NEAR, FAR = 0.4, 4.0  # of the distance to what the cameras look at
@@ -99,12 +99,9 @@ def along_pixels(cameras: Cameras, count: int, generator: torch.Generator) -> Te
 
 def pixels_of(xyz: Tensor, cameras: Cameras, index: int) -> tuple[Tensor, Tensor]:
     """Column and row [P, 2] of points in one photo, and the mask [P] of those inside it."""
-    viewmat, K = cameras.viewmats[index].double(), cameras.Ks[index].double()
-    local = xyz @ viewmat[:3, :3].T + viewmat[:3, 3]
-    flat = local @ K.T
-    place = flat[:, :2] / flat[:, 2:].clamp(min=1e-9)
+    place, depth = cameras.select([index]).project(xyz)
     size = torch.stack([cameras.width[index], cameras.height[index]])
-    return place, (local[:, 2] > 0) & (place >= 0).all(1) & (place < size).all(1)
+    return place, (depth > 0) & (place >= 0).all(1) & (place < size).all(1)
 
 
 def _views(xyz: Tensor, cameras: Cameras) -> Tensor:
@@ -125,7 +122,7 @@ def _colours(xyz: Tensor, capture: Capture, cameras: Cameras) -> Tensor:
         rows = inside.nonzero().squeeze(-1)
         column, row = place[rows].long().numpy().T
         if picture.mask is not None:
-            kept = picture.mask[row, column] > 127
+            kept = picture.mask[row, column] >= KEEP_FROM
             rows, column, row = rows[torch.from_numpy(kept)], column[kept], row[kept]
         total[rows] += torch.from_numpy(picture.rgb[row, column].astype(np.float32)) / 255
         seen[rows] += 1
