@@ -123,7 +123,7 @@ ORIGINS = {
     "dropout": "DropGaussian (Park et al. 2025), with its 0.2",
     "sh_degree": "own trials, one seed, together with dropout and fewer Gaussians, for three photos",
     "pictures": "own trials: small pictures first are quicker; the last steps see the photos as they are",
-    "steps": "firstlight: some minutes on two cores for many photos, 40 seconds for three",
+    "steps": "firstlight: some minutes on two cores for many photos, half a minute for three",
 }
 
 

@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print(
-            "firstlight: stopped. A run goes on with --resume, a comparison by the same command.",
+            "firstlight: stopped. A run goes on with --resume, a comparison by the same command with --out.",
             file=sys.stderr,
         )
         return 1
