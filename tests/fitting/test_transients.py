@@ -17,7 +17,7 @@ from firstlight.capture import load_demo
 from firstlight.errors import InputError
 from firstlight.evaluate import with_distractors
 from firstlight.fitting import Fit, Photometric, Recipe, WithoutTransients
-from firstlight.fitting._descriptors import Histograms, get_descriptor
+from firstlight.fitting._descriptors import CACHED, Histograms, get_descriptor
 from firstlight.fitting.terms import View
 from firstlight.fitting.transients import MaskNetwork, _bounds
 from firstlight.pipeline import prepare
@@ -67,6 +67,14 @@ def test_a_saved_network_describes_cells_at_any_grid(tiny: Path) -> None:
     left = torch.cat([pattern(1)[:, :32], picture[:, 32:]], 1)
     off = 1 - describe.alike(describe(picture, 6, 8), describe(left, 6, 8))
     assert off[:, :3].mean() > off[:, 5:].mean(), "cells are where they are in the picture"
+
+
+def test_renderings_do_not_push_out_what_is_known_of_photos(tiny: Path) -> None:
+    describe, picture = get_descriptor(str(tiny)), pattern(0)
+    own = describe(picture, 4, 4)
+    for seed in range(CACHED + 1):
+        describe(pattern(seed), 4, 4, again=False)
+    assert describe(picture, 4, 4) is own
 
 
 def test_features_that_cannot_be_had_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,8 +29,11 @@ CACHED = 64  # descriptions of photos
 class Descriptor(Protocol):
     """One way to describe pictures."""
 
-    def __call__(self, rgb: Tensor, rows: int, columns: int) -> Tensor:
-        """What the cells of ``rgb`` [H, W, 3] float32 in [0, 1] show [rows, columns, D]."""
+    def __call__(self, rgb: Tensor, rows: int, columns: int, again: bool = True) -> Tensor:
+        """What the cells of ``rgb`` [H, W, 3] float32 in [0, 1] show [rows, columns, D].
+
+        again: whether the same picture will be asked about again.
+        """
 
     def alike(self, a: Tensor, b: Tensor) -> Tensor:
         """From 1, the same, down to a half or less for what has nothing to do with each other [h, w]."""
@@ -72,7 +75,7 @@ class Histograms:
     are.
     """
 
-    def __call__(self, rgb: Tensor, rows: int, columns: int) -> Tensor:
+    def __call__(self, rgb: Tensor, rows: int, columns: int, again: bool = True) -> Tensor:
         lab = torch.from_numpy(cv2.cvtColor(rgb.contiguous().numpy().clip(0, 1), cv2.COLOR_RGB2LAB))
         light, a, b = lab.unbind(-1)
         groups = [
@@ -120,7 +123,9 @@ class _Dinov2:
         return (a * b).sum(-1)
 
     @torch.no_grad()
-    def __call__(self, rgb: Tensor, rows: int, columns: int) -> Tensor:
+    def __call__(self, rgb: Tensor, rows: int, columns: int, again: bool = True) -> Tensor:
+        if not again:
+            return self._describe(rgb, rows, columns)
         # Photos come again and again, and one description takes longer than a step.
         key = (blake2b(rgb.contiguous().numpy().tobytes(), digest_size=16).digest(), rows, columns)
         if key not in self.known:

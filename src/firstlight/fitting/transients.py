@@ -105,7 +105,7 @@ class WithoutTransients:
             rendered = torch.where(kept[..., None] > 0, rendered, photo)
         cells = self.fine_cells if view.fraction >= self.fine else self.coarse_cells
         grid = _grid(photo.shape[:2], cells)
-        alike = describe.alike(describe(photo, *grid), describe(rendered, *grid))
+        alike = describe.alike(describe(photo, *grid), describe(rendered, *grid, again=False))
         target, counts = (2 * alike - 1).clamp(0, 1), adaptive_avg_pool2d(kept[None, None], grid)[0, 0]
         residual = (photo - rendered).abs().mean(-1)
         if view.fraction < self.fine:
