@@ -180,6 +180,15 @@ def test_opaque_alpha_is_no_mask_and_full_transparency_no_photo(tmp_path):
     ]
 
 
+def test_strips_are_no_photos(tmp_path):
+    save_photo(tmp_path / "a.png")
+    Image.fromarray(texture(340, 20)).save(tmp_path / "b.png")
+    Image.fromarray(texture(20, 300)).save(tmp_path / "c.png")
+    capture = load(tmp_path)
+    assert [photo.name for photo in capture.photos] == ["a.png", "c.png"]
+    assert "340×20 pixels are a strip" in capture.set_aside[0].reason
+
+
 def bomb(width: int, height: int) -> bytes:
     """A PNG of a few kB that says it has width × height pixels."""
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -395,6 +396,15 @@ class TestPoints:
         )
         points = load(write(tmp_path, ply_file_path="p.ply")).points
         assert points is not None and (points.rgb == 128).all()
+
+    def test_with_its_format_said_last(self, tmp_path):
+        PlyData([PlyElement.describe(self.table(), "vertex")]).write(str(tmp_path / "p.ply"))
+        wanted = load(write(tmp_path, ply_file_path="p.ply")).points
+        head, body = (tmp_path / "p.ply").read_bytes().split(b"end_header\n")
+        line = b"format binary_little_endian 1.0\n"
+        (tmp_path / "p.ply").write_bytes(head.replace(line, b"") + line + b"end_header\n" + body)
+        points = load(write(tmp_path, ply_file_path="p.ply")).points
+        assert points is not None and wanted is not None and torch.equal(points.xyz, wanted.xyz)
 
     def test_a_missing_one_is_no_harm(self, tmp_path):
         assert load(write(tmp_path, ply_file_path="p.ply")).points is None

@@ -16,6 +16,7 @@ from firstlight.errors import InputError
 from firstlight.files import FlzSteps, Seen, decode_flz, encode_flz
 from firstlight.files._entropy import SCALES, SHAPES, DamageError, Reader, Writer, _generalised_gaussian
 from firstlight.files._flz import HEADER, VERSION
+from firstlight.files._limits import MAX_SWELL
 from firstlight.files._tree import code_places, sort_places
 from firstlight.scene import Gaussians
 from tests.scenes import random_gaussians
@@ -123,11 +124,23 @@ def test_written_twice_it_is_the_same() -> None:
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def test_a_great_many_alike_are_read_again() -> None:
-    one = random_gaussians(1, 0)
-    count = 100_000
+@pytest.mark.parametrize("degree", [0, 1])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_great_many_alike_are_read_again(seed: int, degree: int) -> None:
+    one = random_gaussians(1, degree, seed=seed)
+    count = 40_000
     scene = Gaussians(*(tensor.expand(count, *tensor.shape[1:]).contiguous() for tensor in one))
     assert len(decode_flz(encode_flz(scene), PATH)) == count
+
+
+def test_a_file_does_not_swell_more_than_real_ones() -> None:
+    count = 400_000
+    one = random_gaussians(1, 4)
+    scene = Gaussians(*(tensor.expand(count, *tensor.shape[1:]).contiguous() for tensor in one))
+    data = encode_flz(scene)
+    assert sum(tensor.nbytes for tensor in scene) <= MAX_SWELL * len(data)
+    with pytest.raises(InputError, match="claim to hold"):
+        decode_flz(data[: len(data) // 2], PATH)
 
 
 def test_far_and_huge_ones_do_not_spoil_the_others() -> None:

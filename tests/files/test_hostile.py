@@ -11,6 +11,7 @@ import tracemalloc
 import warnings
 import zipfile
 import zlib
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -229,7 +230,7 @@ def test_json_that_makes_no_sense(tmp_path: Path, text: str) -> None:
 def test_sog_names_do_not_lead_out_of_the_folder(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "scene"
     random_gaussians(40, 0).save(folder / "meta.json")
-    (folder / "quats.webp").rename(tmp_path / "secret.webp")
+    next(folder.glob("quats*.webp")).rename(tmp_path / "secret.webp")
     meta = json.loads((folder / "meta.json").read_text())
     meta["quats"]["files"] = [name]
     (folder / "meta.json").write_text(json.dumps(meta))
@@ -239,8 +240,9 @@ def test_sog_names_do_not_lead_out_of_the_folder(tmp_path: Path, name: str) -> N
 def test_sog_links_do_not_lead_out_of_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "scene"
     random_gaussians(40, 0).save(folder / "meta.json")
-    (folder / "quats.webp").rename(tmp_path / "secret.webp")
-    (folder / "quats.webp").symlink_to(tmp_path / "secret.webp")
+    picture = next(folder.glob("quats*.webp"))
+    picture.rename(tmp_path / "secret.webp")
+    picture.symlink_to(tmp_path / "secret.webp")
     assert "not the name of a file beside it" in refusal_in(folder)
 
 
@@ -250,8 +252,8 @@ def refusal_in(folder: Path) -> str:
     return str(caught.value)
 
 
-def gltf(tmp_path: Path) -> tuple[dict[str, Any], bytes]:
-    random_gaussians(4, 0).save(tmp_path / "good.glb")
+def gltf(tmp_path: Path, count: int = 4) -> tuple[dict[str, Any], bytes]:
+    random_gaussians(count, 0).save(tmp_path / "good.glb")
     content = (tmp_path / "good.glb").read_bytes()
     size = struct.unpack_from("<I", content, 12)[0]
     return json.loads(content[20 : 20 + size]), content[28 + size :]
@@ -319,6 +321,9 @@ def test_gltf_that_lies(tmp_path: Path) -> None:
         changed(document, nodes=[{"mesh": 0, "scale": [1, 2, 3]}]),
         changed(document, nodes=[{"mesh": 0, "scale": [-1, 1, 1]}]),
         changed(document, nodes=[{"mesh": 7}]),
+        changed(document, nodes=[{"mesh": 0, "matrix": [1.0] * 15}]),
+        changed(document, nodes=[{"mesh": 0, "scale": [1, 1]}]),
+        changed(document, nodes=[{"mesh": 0, "translation": []}]),
         changed(document, nodes=[{"mesh": 0, "scale": [0, 0, 0]}]),
         changed(document, accessors=[accessors[0] | {"count": 10**12}, *accessors[1:]]),
         changed(document, accessors=[accessors[0] | {"count": 3}, *accessors[1:]]),
@@ -331,6 +336,36 @@ def test_gltf_that_lies(tmp_path: Path) -> None:
     ):
         path.write_text(json.dumps(bad))
         refused_cheaply(path)
+
+
+def test_gltf_that_names_one_file_many_times(tmp_path: Path) -> None:
+    """A hundredfold of the file's size is believed, not of its size for each time that it is named."""
+    document, data = gltf(tmp_path, 20_000)
+    (tmp_path / "a.bin").write_bytes(data)
+    accessors, bufferviews = document["accessors"], document["bufferViews"]
+    [primitive] = document["meshes"][0]["primitives"]
+    copies = range(20)
+    named = [
+        primitive
+        | {"attributes": {name: at + len(accessors) * i for name, at in primitive["attributes"].items()}}
+        for i in copies
+    ]
+    many = changed(
+        document,
+        buffers=[{"uri": "a.bin", "byteLength": len(data)}] * len(copies),
+        bufferViews=[view | {"buffer": i} for i in copies for view in bufferviews],
+        accessors=[
+            one | {"bufferView": at + len(bufferviews) * i}
+            for i in copies
+            for at, one in enumerate(accessors)
+        ],
+        meshes=[{"primitives": named * 10}],
+    )  # fmt: skip
+    (tmp_path / "a.gltf").write_text(json.dumps(many))
+    assert "claim to hold" in refused_cheaply(tmp_path / "a.gltf")
+    many["meshes"] = [{"primitives": named}]
+    (tmp_path / "a.gltf").write_text(json.dumps(many))
+    assert len(Gaussians.load(tmp_path / "a.gltf")) == 20 * 20_000
 
 
 def test_gltf_nodes_move_what_they_hold(tmp_path: Path) -> None:
@@ -378,6 +413,30 @@ def test_npz_that_lies(tmp_path: Path) -> None:
     assert "promises" in refused_cheaply(tmp_path / "a.npz")
 
 
+@pytest.mark.parametrize(
+    "header", [b"{'descr': '<f4', ", b"{'descr': ','}", b"-" * 9000, b"{'a", b"(" * 9000]
+)
+def test_npz_whose_header_is_no_python(tmp_path: Path, header: bytes) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        for name in random_gaussians(5, 1).tensors():
+            size = struct.pack("<H", len(header))
+            archive.writestr(f"{name}.npy", b"\x93NUMPY\x01\x00" + size + header)
+    assert "header" in refused_cheaply(tmp_path / "a.npz")
+
+
+def test_zip_whose_lzma_is_damaged(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_LZMA) as archive:
+        for name, tensor in random_gaussians(500, 1).tensors().items():
+            stored = io.BytesIO()
+            np.save(stored, tensor.numpy())
+            archive.writestr(f"{name}.npy", stored.getvalue())
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    assert len(Gaussians.load(tmp_path / "a.npz")) == 500
+    content[60:70] = bytes(10)
+    (tmp_path / "a.npz").write_bytes(content)
+    assert "damaged" in refused_cheaply(tmp_path / "a.npz")
+
+
 def test_csv_that_lies(tmp_path: Path) -> None:
     random_gaussians(3, 0).save(tmp_path / "a.csv")
     lines = (tmp_path / "a.csv").read_text().splitlines()
@@ -385,6 +444,28 @@ def test_csv_that_lies(tmp_path: Path) -> None:
                 [lines[0].replace("x,y", "x,x"), *lines[1:]], ["x,y,z", "1,2"], ["x" * 10**5]):  # fmt: skip
         (tmp_path / "a.csv").write_text("\n".join(bad) + "\n")
         refused_cheaply(tmp_path / "a.csv")
+
+
+def test_csv_with_blank_lines(tmp_path: Path) -> None:
+    scene = random_gaussians(3, 0)
+    scene.save(tmp_path / "a.csv")
+    lines = (tmp_path / "a.csv").read_text().splitlines()
+    (tmp_path / "a.csv").write_text("\n".join([lines[0], "", lines[1], "  ", *lines[2:], "", ""]))
+    np.testing.assert_array_equal(Gaussians.load(tmp_path / "a.csv").means, scene.means)
+
+
+def test_compressed_ply_in_another_order(tmp_path: Path) -> None:
+    random_gaussians(300, 1).save(tmp_path / "a.compressed.ply")
+    good = Gaussians.load(tmp_path / "a.compressed.ply")
+    header, body = (tmp_path / "a.compressed.ply").read_bytes().split(b"end_header\n")
+    start, chunk, vertex, sh = header.split(b"element ")
+    parts = {"chunk": body[: 2 * 72], "vertex": body[2 * 72 :][: 300 * 16], "sh": body[-300 * 9 :]}
+    heads = {"chunk": chunk, "vertex": vertex, "sh": sh}
+    for order in permutations(parts):
+        head = b"element ".join([start, *(heads[name] for name in order)]) + b"end_header\n"
+        (tmp_path / "b.compressed.ply").write_bytes(head + b"".join(parts[name] for name in order))
+        read = Gaussians.load(tmp_path / "b.compressed.ply")
+        assert all(np.array_equal(a, b) for a, b in zip(read, good, strict=True)), order
 
 
 def test_ksplat_that_lies(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 import torch
 from scipy.spatial import cKDTree
 
-from firstlight.files import FORMATS, Format, format_of
+from firstlight.files import FORMATS, Format, _sog, atomic_write, format_of
 from firstlight.files._sog import MIN_PALETTE
 from firstlight.render import render_camera
 from firstlight.scene import Gaussians
@@ -149,6 +151,34 @@ def test_others_read_either_spz(tmp_path: Path, version: int, reader: str) -> No
     scene.save(tmp_path / "scene.spz", version=version)
     theirs = READERS[".spz"][reader](tmp_path / "scene.spz")
     assert max(differences(Gaussians.load(tmp_path / "scene.spz"), theirs).values()) < 5e-3
+
+
+def test_a_sog_folder_is_whole_until_the_next_scene_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, path = random_gaussians(100, 1), tmp_path / "meta.json"
+    first.save(path)
+    good, left = Gaussians.load(path), 0
+
+    @contextmanager
+    def failing(name: Path) -> Iterator[Path]:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise OSError("the disk is full")
+        with atomic_write(name) as temporary:
+            yield temporary
+
+    monkeypatch.setattr(_sog, "atomic_write", failing)
+    for which in range(1, 7):
+        left = which
+        with pytest.raises(OSError, match="full"):
+            random_gaussians(120, 0, seed=1).save(path)
+        assert all(torch.equal(a, b) for a, b in zip(Gaussians.load(path), good, strict=True))
+    left = 0
+    random_gaussians(120, 0, seed=1).save(path)
+    assert len(Gaussians.load(path)) == 120
+    assert len(list(tmp_path.iterdir())) == 6  # pictures of harmonics are gone with the old ones
 
 
 @pytest.mark.parametrize("ending", [".compressed.ply", ".splat", ".spz", ".sog", ".ksplat"])

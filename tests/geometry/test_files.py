@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from firstlight.errors import InputError
+from firstlight.files.tensors import load_tensors, save_tensors
 from firstlight.geometry import GEOMETRY_FILE, DepthMap, Geometry, load_geometry, save_geometry
 from firstlight.scene import Cloud
 
@@ -56,3 +57,15 @@ def test_other_photos_and_broken_files_are_refused(tmp_path: Path) -> None:
         load_geometry(tmp_path, ["0.jpg", "1.jpg"])
     with pytest.raises(InputError, match="cannot be read"):
         load_geometry(tmp_path / "nowhere", ["0.jpg"])
+
+
+@pytest.mark.parametrize("lost", ["names", "ranges", "cloud.xyz"])
+def test_files_that_lack_something_are_refused(tmp_path: Path, lost: str) -> None:
+    geometry, path = made(), tmp_path / GEOMETRY_FILE
+    save_geometry(tmp_path, geometry)
+    about, tensors = load_tensors(path, "firstlight geometry 1")
+    about.pop(lost, None)
+    tensors.pop(lost, None)
+    save_tensors(path, tensors, about)
+    with pytest.raises(InputError, match=f"damaged.*{lost}.*Delete it"):
+        load_geometry(tmp_path, geometry.names)

@@ -109,6 +109,20 @@ def test_a_file_that_lacks_something_is_refused(placed, tmp_path, lost):
         load_placed(tmp_path, everything())
 
 
+@pytest.mark.parametrize(
+    "about", [[], {"names": [1, 2, 3]}, {"model": "zzz"}, {"verdicts": [{}]}, {"names": 3}]
+)
+def test_a_file_that_says_something_else_is_refused(placed, tmp_path, about):
+    save_placed(tmp_path, placed)
+    path = tmp_path / "poses.safetensors"
+    with safe_open(path, framework="pt") as file:
+        good = json.loads(file.metadata()["about"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    save_file(tensors, path, metadata={"about": json.dumps(good | about if about else about)})
+    with pytest.raises(InputError, match=r"poses\.safetensors"):
+        load_placed(tmp_path, everything())
+
+
 def test_a_missing_file_is_refused(placed, tmp_path):
     with pytest.raises(InputError, match=r"poses\.safetensors"):
         load_placed(tmp_path, everything())

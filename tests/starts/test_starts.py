@@ -14,7 +14,7 @@ from torch import Tensor
 from firstlight.errors import InputError
 from firstlight.processes import Prediction
 from firstlight.scene import Cameras, Capture, Gaussians, Photo, Picture, Points
-from firstlight.starts import GpStart, PointsOrRandom, RandomBox, SfmPoints
+from firstlight.starts import GpStart, PixelStart, PointsOrRandom, RandomBox, SfmPoints
 from firstlight.starts._sizes import footprints, gaps
 from firstlight.starts.random_box import viewing_distances
 from tests.scenes import looking_at, ring
@@ -204,6 +204,23 @@ def test_what_masks_ignore_colours_nothing() -> None:
     rgb = begin(RandomBox(500, radius=0.1), masked).rgb
     orange = torch.tensor([255.0, 128, 0]) / 255
     torch.testing.assert_close(rgb, orange.expand(500, 3), rtol=1e-5, atol=1e-5)
+
+
+def test_nothing_starts_where_masks_keep_no_pixel() -> None:
+    on = capture(ring(3))
+
+    def ignored(photo: Photo) -> Picture:
+        return Picture(photo.decode().rgb, np.zeros((photo.height, photo.width), np.uint8))
+
+    def ones(photo: Photo) -> np.ndarray:
+        return np.ones((photo.height, photo.width), np.float32)
+
+    deep = [replace(photo, depth=partial(ones, photo)) for photo in on.photos]
+    one = [replace(deep[0], decode=partial(ignored, deep[0])), *deep[1:]]
+    assert len(begin(PixelStart(300), replace(on, photos=one))) > 0
+    masked = [replace(photo, decode=partial(ignored, photo)) for photo in deep]
+    with pytest.raises(InputError, match="mask"):
+        begin(PixelStart(300), replace(on, photos=masked))
 
 
 def test_the_cube_of_the_paper() -> None:

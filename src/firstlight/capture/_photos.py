@@ -32,6 +32,7 @@ from firstlight.progress import Progress
 from firstlight.scene import CameraModel, Photo, SetAside
 
 MIN_SIDE = 16  # pixels; below this no feature fits
+MAX_ASPECT = 16  # sides' ratio; of longer strips nothing is left at the sizes that geometry works at
 _SMALL = 256  # long side of the copy that is looked at
 _CONSTANT = 4  # of 255; what is left of noise after shrinking
 _BLACK = 8  # of 255
@@ -100,6 +101,8 @@ def _examine(source: Source) -> Seen:
             height, width = rgb.shape[:2]  # some formats turn themselves on loading
         if min(width, height) < MIN_SIDE:
             raise UnusableError(f"{width}×{height} pixels are too few (at least {MIN_SIDE} on a side)")
+        if max(width, height) > MAX_ASPECT * min(width, height):
+            raise UnusableError(f"{width}×{height} pixels are a strip, not a photo: cut it into photos")
         small = _shrunk(rgb)
         _check_content(small, alpha)
         panorama = is_panorama(image, width, height, small)

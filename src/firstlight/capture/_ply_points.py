@@ -70,7 +70,7 @@ def _header(data: bytes) -> tuple[str, int, dict[str, str], int]:
     line_end = data.find(b"\n", end)
     if not data.startswith(b"ply") or end < 0 or line_end < 0:
         raise ValueError("not a .ply file, or its header is cut short")
-    encoding, count, fields, elements = "", -1, dict[str, str](), list[str]()
+    encoding, count, types, elements = "", -1, dict[str, str](), list[str]()
     for line in data[:end].decode("latin-1").splitlines():
         match line.split():
             case ["format", name, _] if name in _ORDERS:
@@ -79,12 +79,13 @@ def _header(data: bytes) -> tuple[str, int, dict[str, str], int]:
                 elements.append(name)
                 if name == "vertex" and number.isdecimal() and len(number) < 19:
                     count = int(number)
-            case ["property", kind, name] if elements == ["vertex"] and kind in _TYPES and name not in fields:
-                fields[name] = _ORDERS[encoding] + _TYPES[kind] if encoding else ""
+            case ["property", kind, name] if elements == ["vertex"] and kind in _TYPES and name not in types:
+                types[name] = _TYPES[kind]
             case ["property", *_] if elements == ["vertex"]:
                 raise ValueError(f"the vertex property {line.strip()[:60]!r} cannot be read")
-    if not encoding or count < 0 or elements[:1] != ["vertex"] or not {"x", "y", "z"} <= fields.keys():
+    if not encoding or count < 0 or elements[:1] != ["vertex"] or not {"x", "y", "z"} <= types.keys():
         raise ValueError("its header does not announce vertices with x, y and z")
+    fields = {name: _ORDERS[encoding] + kind for name, kind in types.items()}
     return encoding, count, fields, line_end + 1
 
 

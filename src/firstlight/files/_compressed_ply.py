@@ -57,7 +57,8 @@ def read_compressed_ply(path: Path) -> Gaussians:
     with path.open("rb") as file:
         header = read_header(file, path)
     vertex, harmonics = _elements(header, path)
-    last = harmonics or vertex
+    needed = {"chunk", "vertex", "sh"}
+    last = [element for element in header.elements if element.name in needed][-1]
     check_size(header, last, f"{vertex.count} Gaussians", path)
     tables = dict[str, Array]()
     offset = header.size

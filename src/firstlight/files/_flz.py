@@ -21,6 +21,7 @@ from firstlight.files._blocks import empty, repaired, views
 from firstlight.files._container import Container
 from firstlight.files._entropy import Coder, Floats, Ints, Writer
 from firstlight.files._flz_channels import CLASSES, Neighbours, Places, code_channel
+from firstlight.files._limits import may_swell
 from firstlight.files.atomic import atomic_write
 from firstlight.scene import Gaussians
 from firstlight.scene.rotation import quat_multiply, quat_to_rotmat, rotmat_to_quat
@@ -100,8 +101,8 @@ def encode_flz(gaussians: Gaussians, *, steps: FlzSteps = DEFAULT_STEPS, seen: S
     writer = Writer()
     _code(writer, table, layout)
     data = writer.finish()
-    while count > _most_in(len(data)):  # all alike: padded to what a reader believes
-        data += bytes(len(data))
+    while not layout.believed(len(data)):  # all alike: padded, by whole words, to what a reader believes
+        data += bytes(-(-len(data) // 4) * 4)
     return FILE.begin(astuple(layout)) + data
 
 
@@ -115,15 +116,10 @@ def decode_flz(data: bytes, path: Path) -> Gaussians:
     layout = _Layout(*FILE.layout(data, path))
     if not layout.sensible:
         raise InputError(f"{path}: a damaged header: {layout.count} Gaussians of degree {layout.degree}.")
-    if layout.count > _most_in(len(data) - HEADER.size):
+    if not layout.believed(len(data) - HEADER.size):
         raise InputError(f"{path}: {len(data)} bytes claim to hold {layout.count} Gaussians: damaged.")
     table = FILE.read(data, path, lambda reader: _code(reader, None, layout))
     return repaired(_scene(table, layout.degree), path)
-
-
-def _most_in(size: int) -> int:
-    """Gaussians that ``size`` bytes are believed to hold; real ones take a byte at least."""
-    return max(2**15, 8 * size)
 
 
 @dataclass(frozen=True)
@@ -146,6 +142,11 @@ class _Layout:
             and 0 < self.bits <= MAX_BITS
             and self.kept <= self.width
         )
+
+    def believed(self, size: int) -> bool:
+        """Whether ``size`` bytes can hold so many; real Gaussians take a byte at least."""
+        numbers = 14 + self.width
+        return self.count <= max(2**15, 8 * size) and may_swell(4 * numbers * self.count, size)
 
 
 @dataclass(frozen=True)

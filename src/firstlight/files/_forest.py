@@ -20,6 +20,7 @@ from firstlight.errors import InputError
 from firstlight.files._blocks import repaired
 from firstlight.files._container import Container
 from firstlight.files._entropy import Coder, DamageError, Floats, Ints, Writer
+from firstlight.files._limits import check_swell
 from firstlight.files.atomic import atomic_write
 from firstlight.scene import Gaussians
 from firstlight.scene.forest import WAVE_WIDTH, Forest, Network
@@ -108,6 +109,7 @@ def decode_forest(data: bytes, path: Path) -> Forest:
         raise InputError(f"{path}: a damaged header.")
     if layout.leaves > max(2**12, len(data)):  # real ones take four bytes at least
         raise InputError(f"{path}: {len(data)} bytes claim to hold {layout.leaves} leaves: damaged.")
+    check_swell(4 * (11 + 3 * sh_count(layout.degree)) * layout.leaves, len(data), path)
     table = FILE.read(data, path, lambda reader: _code(reader, None, layout))
     return table.forest()
 

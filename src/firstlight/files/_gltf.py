@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.special import expit, logit
+from torch import Tensor
 
 from firstlight.errors import InputError
 from firstlight.files._blocks import Array, blocks, empty, repaired, to_byte, unit_quats, views
@@ -92,6 +93,10 @@ def read_gltf(path: Path) -> Gaussians:
 def files_of(path: Path) -> list[Path]:
     """The file itself and those beside it that it says its data are in, where they are there; each once."""
     document, _ = _open(path)
+    return _files(document, path)
+
+
+def _files(document: dict[str, Any], path: Path) -> list[Path]:
     uris = [buffer.get("uri") for buffer in document.get("buffers", []) if isinstance(buffer, dict)]
     parts = [_beside(path, uri) for uri in uris if isinstance(uri, str) and not uri.startswith("data:")]
     return [path, *dict.fromkeys(part for part in parts if part is not None and part.is_file())]
@@ -333,25 +338,32 @@ class _Asset:
         return np.memmap(part, np.uint8, "r")
 
     def _held(self) -> int:
-        """Bytes of the file and of those that it names."""
-        return self.path.stat().st_size + sum(buffer.nbytes for buffer in self.buffers.values())
+        """Bytes of the file and of those that it names, each counted once."""
+        files = {part.resolve() for part in _files(self.document, self.path)}
+        return sum(part.stat().st_size for part in files)
 
     def _placement(self, node: dict[str, Any]) -> Similarity:
         """Where a node puts what is below it; InputError when it does more than turn, scale and move."""
         if "matrix" in node:
-            matrix = torch.tensor(node["matrix"], dtype=torch.float64).reshape(4, 4).T  # by columns
+            matrix = _numbers(node["matrix"], 16).reshape(4, 4).T  # by columns
         else:
-            x, y, z, w = node.get("rotation", (0, 0, 0, 1))
-            turn = quat_to_rotmat(torch.tensor([w, x, y, z], dtype=torch.float64))
+            turn = quat_to_rotmat(_numbers(node.get("rotation", (0, 0, 0, 1)), 4).roll(1))  # w comes last
             matrix = torch.eye(4, dtype=torch.float64)
-            matrix[:3, :3] = turn * torch.tensor(node.get("scale", (1, 1, 1)), dtype=torch.float64)
-            matrix[:3, 3] = torch.tensor(node.get("translation", (0, 0, 0)), dtype=torch.float64)
+            matrix[:3, :3] = turn * _numbers(node.get("scale", (1, 1, 1)), 3)
+            matrix[:3, 3] = _numbers(node.get("translation", (0, 0, 0)), 3)
         linear = matrix[:3, :3]
         scale = float(linear.det().clamp(min=0)) ** (1 / 3)
         rotation = linear / scale if scale > 0 else linear
         if not torch.allclose(rotation @ rotation.T, torch.eye(3, dtype=torch.float64), atol=1e-3):
             raise InputError(f"{self.path}: a node mirrors, shears or stretches its Gaussians unevenly.")
         return Similarity(scale, rotation, matrix[:3, 3])
+
+
+def _numbers(values: Any, count: int) -> Tensor:
+    numbers = torch.tensor(values, dtype=torch.float64)
+    if numbers.shape != (count,):
+        raise ValueError(f"{list(numbers.shape)} numbers where {count} are needed")
+    return numbers
 
 
 class _Column:

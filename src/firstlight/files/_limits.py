@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import zipfile
 import zlib
 from pathlib import Path
@@ -11,7 +12,8 @@ from firstlight.errors import InputError
 
 # What zipfile raises for a damaged file, names in it that are no UTF-8 among the rest.
 ZIP_ERRORS = (
-    zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, UnicodeDecodeError,
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, NotImplementedError,
+    UnicodeDecodeError,
 )  # fmt: skip
 
 # Splats are noise to a compressor: real files swell 2 to 5 times, and where harmonics are all zero, 10 to 20.
@@ -19,9 +21,14 @@ MAX_SWELL = 100
 ALWAYS_ALLOWED = 64 * 2**20  # bytes
 
 
+def may_swell(wanted: int, stored: int) -> bool:
+    """Whether ``wanted`` bytes can honestly come out of ``stored`` ones."""
+    return wanted <= max(ALWAYS_ALLOWED, MAX_SWELL * stored)
+
+
 def check_swell(wanted: int, stored: int, path: Path) -> None:
     """InputError when ``wanted`` bytes cannot honestly come out of ``stored`` ones."""
-    if wanted > max(ALWAYS_ALLOWED, MAX_SWELL * stored):
+    if not may_swell(wanted, stored):
         raise InputError(
             f"{path}: {stored} bytes claim to hold {wanted}, more than any real scene. "
             "The file is damaged or made to fill the memory."

@@ -18,10 +18,11 @@ def fill_from_text(
 ) -> None:
     """Fill ``columns`` from the next lines of ``file``, whose numbers belong to ``names`` in this order."""
     count = len(next(iter(columns.values())))
+    filled = (line for line in file if line.strip())
     with catch_warnings(), np.errstate(over="ignore"):
         simplefilter("ignore")  # numpy warns of no rows; the count below says it
         for rows in blocks(count):
-            lines = (line.decode("latin-1") for line in islice(file, rows.stop - rows.start))
+            lines = (line.decode("latin-1") for line in islice(filled, rows.stop - rows.start))
             try:
                 numbers = np.loadtxt(lines, np.float64, comments=None, ndmin=2, delimiter=delimiter)
             except ValueError as error:

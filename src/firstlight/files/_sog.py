@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import math
 import operator
+import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -45,6 +47,8 @@ Bytes = npt.NDArray[np.uint8]
 Fetch = Callable[[str, int], bytes]
 
 META = "meta.json"
+# What the format's own encoder or this one calls a picture.
+PICTURE = re.compile(r"(means_[lu]|quats|scales|sh0|shN_(centroids|labels))(-[0-9a-f]{12})?\.webp")
 MAX_DEGREE = 3
 MAX_META = 2**20  # bytes; real ones have some 15,000
 MAX_SIDE = 16383  # pixels of a WebP picture
@@ -59,18 +63,32 @@ QUAT_TAG = 252  # alpha of a rotation's texel: this, and the place of the larges
 def write_sog(gaussians: Gaussians, path: Path) -> None:
     """Write in Morton order, zipped; degree 4 is cut to 3. The same scene gives the same bytes."""
     with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for name, data in _encode(gaussians).items():
+        meta, pictures = _encode(gaussians)
+        for name, data in (pictures | {META: json.dumps(meta).encode()}).items():
             archive.writestr(zipfile.ZipInfo(name), data)  # stored: pictures are packed already
 
 
 def write_sog_folder(gaussians: Gaussians, path: Path) -> None:
     """The same with the files side by side in the folder of ``path``, which is a meta.json.
 
-    The meta.json comes last: a folder that has none holds no scene yet.
+    Pictures have their content in their names, so that those of a scene that stands there stay whole until
+    the meta.json, which comes last, names the new ones. Then pictures that it does not name are deleted.
     """
-    for name, data in _encode(gaussians).items():
-        with atomic_write(path.parent / name) as temporary:
+    meta, pictures = _encode(gaussians)
+    names = {
+        name: f"{Path(name).stem}-{sha256(data).hexdigest()[:12]}.webp" for name, data in pictures.items()
+    }
+    for part in meta.values():
+        if isinstance(part, dict) and "files" in part:
+            part["files"] = [names[name] for name in part["files"]]
+    for name, data in pictures.items():
+        with atomic_write(path.parent / names[name]) as temporary:
             temporary.write_bytes(data)
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(meta), encoding="utf-8")
+    for old in path.parent.iterdir():
+        if PICTURE.fullmatch(old.name) and old.name not in names.values():
+            old.unlink()
 
 
 def read_sog(path: Path) -> Gaussians:
@@ -110,8 +128,8 @@ def read_sog_folder(path: Path) -> Gaussians:
     return _decode(fetch, held, path)
 
 
-def _encode(gaussians: Gaussians) -> dict[str, bytes]:
-    """File names and contents, the meta.json last."""
+def _encode(gaussians: Gaussians) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """What meta.json says, and the pictures by their names."""
     scene = gaussians.with_degree(min(gaussians.degree, MAX_DEGREE))
     count = len(scene)
     width = 4 * math.ceil(math.sqrt(count) / 4)
@@ -153,7 +171,7 @@ def _encode(gaussians: Gaussians) -> dict[str, bytes]:
         about, more = _encode_harmonics(scene, order, width, height)
         meta["shN"] = about
         files |= more
-    return files | {META: json.dumps(meta).encode()}
+    return meta, files
 
 
 def _encode_harmonics(

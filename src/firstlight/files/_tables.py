@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO
 
 import numpy as np
@@ -93,7 +94,7 @@ def _head(file: IO[bytes], path: Path) -> Head:
         version = npy.read_magic(file)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, in_columns, dtype = read(file)
-    except ValueError as error:
+    except (ValueError, SyntaxError, TokenError, MemoryError) as error:  # the header is parsed as Python
         raise InputError(f"{path}: an array in it has no usable header ({error}).") from error
     if in_columns or dtype.kind not in "fiu":
         raise InputError(f"{path}: arrays must be plain numbers, rows one after another; found {dtype}.")

@@ -53,14 +53,14 @@ def _answer(x: Any, y: Any, w: Any, k: Any, s: Any) -> Any:
 @njit(parallel=True, cache=True, fastmath=_FAST, error_model="numpy")
 def agree(
     w: Floats, sources: Sources, pixels: float, share: float, noise: float,
-    mean: Floats, sigma: Floats, error: Floats, votes: Bytes,
+    mean: Floats, sigma: Floats, votes: Bytes,
 ) -> None:  # fmt: skip
     """Write what the views that agree with each inverse depth ``w`` [H, W] make of it together.
 
     A view agrees when the way to it and back ends within ``pixels``, at an inverse depth not further off than
     ``share`` of ``w``. mean: the inverse depth of all together, each view weighed by its precision.
     sigma: its standard deviation, where pictures are matched to ``noise`` pixels or as badly as the views
-    disagree. error: root mean square of that disagreement in pixels. votes: a bit for each view that agrees.
+    disagree. votes: a bit for each view that agrees.
     """
     height, width = w.shape
     for y in prange(height):
@@ -81,10 +81,9 @@ def agree(
             if count > 0 and sum_p > 0:
                 mean[y, x] = np.float32(0.5) * (own + sum_w / sum_p)
                 spread = square / np.float32(count)
-                error[y, x] = np.sqrt(spread)
                 sigma[y, x] = np.sqrt((np.float32(noise * noise) + spread) / sum_p)
             else:
-                mean[y, x], error[y, x], sigma[y, x] = np.float32(0.0), np.float32(0.0), np.float32(0.0)
+                mean[y, x], sigma[y, x] = np.float32(0.0), np.float32(0.0)
 
 
 @njit(parallel=True, cache=True, fastmath=_FAST, error_model="numpy")

@@ -43,11 +43,11 @@ def check(
     share of doubt that agreeing neighbours take: ½ for one, ¾ for two …
     """
     w = found.inverse_depth
-    mean, sigma, error = np.zeros_like(w), np.zeros_like(w), np.zeros_like(w)
+    mean, sigma = np.zeros_like(w), np.zeros_like(w)
     votes = np.zeros(w.shape, np.uint8)
     if others:
         sources = as_sources(view, others, [one.inverse_depth for one in maps])
-        agree(w, sources, pixels, SHARE * pixels, NOISE, mean, sigma, error, votes)
+        agree(w, sources, pixels, SHARE * pixels, NOISE, mean, sigma, votes)
     relative = sigma / np.maximum(mean, 1e-12)
     agreeing = np.unpackbits(votes[..., None], axis=-1).sum(-1)
     confidence = found.confidence * (1 - 0.5**agreeing) / (1 + (relative / DOUBTFUL) ** 2)

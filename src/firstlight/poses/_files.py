@@ -8,12 +8,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-
 from firstlight.errors import InputError
 from firstlight.files.atomic import atomic_write
+from firstlight.files.tensors import load_tensors, save_tensors
 from firstlight.poses._placed import Placed, Verdict
 from firstlight.scene import CameraModel, Cameras, Capture, Photo, Points, SetAside
 
@@ -74,9 +71,8 @@ def save_placed(folder: Path, placed: Placed) -> None:
         "verdicts": [asdict(verdict) for verdict in placed.verdicts],
         "set_aside": [asdict(one) for one in placed.capture.set_aside],
     }
-    present = {name: tensor.contiguous() for name, tensor in tensors.items() if tensor is not None}
-    with atomic_write(folder / PLACED_FILE) as temporary:
-        save_file(present, temporary, metadata={"about": json.dumps(about)})
+    present = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    save_tensors(folder / PLACED_FILE, present, about)
     save_poses(folder / "poses.json", placed)
 
 
@@ -87,7 +83,7 @@ def load_placed(folder: Path, capture: Capture) -> Placed:
     has another size.
     """
     path = folder / PLACED_FILE
-    about, tensors = _read(path)
+    about, tensors = load_tensors(path, _FORMAT)
     try:
         cameras = Cameras(
             tensors["cameras.viewmats"],
@@ -100,9 +96,10 @@ def load_placed(folder: Path, capture: Capture) -> Placed:
         points = Points(*(tensors[f"points.{n}"] for n in _POINTS)) if "points.xyz" in tensors else None
         aside = [SetAside(**one) for one in about["set_aside"]]
         verdicts, method = [Verdict(**one) for one in about["verdicts"]], about["method"]
-        sizes = list(zip(about["names"], cameras.width.tolist(), cameras.height.tolist(), strict=True))
+        names = list(map(str, about["names"]))
+        sizes = list(zip(names, cameras.width.tolist(), cameras.height.tolist(), strict=True))
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: is damaged ({error}). Delete it to find the cameras anew.") from error
+        raise InputError(f"{path}: is damaged ({error}). Delete it to make it anew.") from error
     photos = _photos_of(sizes, capture, path)
     placed = replace(capture, photos=photos, cameras=cameras, points=points, set_aside=aside)
     return Placed(placed, verdicts, method)
@@ -125,15 +122,3 @@ def _photos_of(sizes: Sequence[tuple[str, int, int]], capture: Capture, path: Pa
                 f"{photo.width}×{photo.height}. Give the same photos, or choose another output folder."
             )
     return [by_name[name] for name, _, _ in sizes]
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get("about", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
-    except (OSError, SafetensorError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}). Delete it to find the cameras anew.") from error
-    if about.get("format") != _FORMAT:
-        raise InputError(f"{path}: was not written by this version. Delete it to find the cameras anew.")
-    return about, tensors

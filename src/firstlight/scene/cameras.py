@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -64,6 +64,8 @@ class Cameras:
     distortion: Tensor | None = None  # [C, 8]
 
     def __post_init__(self) -> None:
+        if self.model not in get_args(CameraModel):
+            raise ValueError(f"model: expected one of {', '.join(get_args(CameraModel))}, got {self.model!r}")
         c = len(self.viewmats)
         wanted = {"viewmats": (c, 4, 4), "Ks": (c, 3, 3), "width": (c,), "height": (c,)}
         for name, shape in wanted.items():

@@ -29,7 +29,7 @@ class PixelStart:
     fewest_known: float = 0.01  # share of a photo's pixels with depth, below which it is left out
 
     def __call__(self, capture: Capture, generator: torch.Generator) -> Gaussians:
-        """InputError when the capture has no cameras or no photo has depth."""
+        """InputError as for ``pixel_grids``."""
         opacity = opacity_for(len(capture))
         return Gaussians.merge(
             [grid.gaussians(opacity) for grid in pixel_grids(capture, self.most, self.fewest_known)]
@@ -68,7 +68,7 @@ class PixelGrid(NamedTuple):
 def pixel_grids(capture: Capture, most: int, fewest_known: float = 0.01) -> list[PixelGrid]:
     """Of each photo with depth at no less than ``fewest_known`` of its pixels; ``most`` pixels in all.
 
-    InputError when the capture has no cameras or no photo has depth.
+    InputError when the capture has no cameras, or no photo has depth and pixels that its mask keeps.
     """
     if capture.cameras is None:
         raise InputError(f"The photos ({capture.layout}) have no camera poses: none to start from.")
@@ -82,7 +82,9 @@ def pixel_grids(capture: Capture, most: int, fewest_known: float = 0.01) -> list
     ]
     found = [grid for grid in grids if grid is not None]
     if not found:
-        raise InputError(f"No photo ({capture.layout}) has depth to start from. Choose a --geometry.")
+        raise InputError(
+            f"No photo ({capture.layout}) has depth that its mask keeps, to start from. Choose a --geometry."
+        )
     return found
 
 
@@ -108,6 +110,8 @@ def _of_photo(photo: Photo, index: int, camera: Cameras, stride: int, fewest: fl
     picture = photo.decode()
     rows, columns = np.meshgrid(_every(photo.height, stride), _every(photo.width, stride), indexing="ij")
     kept = np.ones(rows.shape, bool) if picture.mask is None else picture.mask[rows, columns] >= KEEP_FROM
+    if not kept.any():
+        return None
     return PixelGrid(
         index,
         camera,
