@@ -15,8 +15,7 @@ from scipy.stats import gennorm
 from firstlight.errors import InputError
 from firstlight.files import FlzSteps, Seen, decode_flz, encode_flz
 from firstlight.files._entropy import SCALES, SHAPES, DamageError, Reader, Writer, _generalised_gaussian
-from firstlight.files._flz import HEADER, VERSION
-from firstlight.files._limits import MAX_SWELL
+from firstlight.files._flz import HEADER, MAX_SWELL, VERSION
 from firstlight.files._tree import code_places, sort_places
 from firstlight.scene import Gaussians
 from tests.scenes import random_gaussians

@@ -32,6 +32,7 @@ VERSION = 1
 HEADER = struct.Struct("<3sBIBBH")  # magic, version, count, degree, bits of the tree, kept harmonics
 FILE = Container(".flz", MAGIC, VERSION, HEADER)
 MAX_BITS = 20
+MAX_SWELL = 400  # of a file in memory: what is hardly seen takes little room, and the kitchen swelled by 115
 
 # Steps are no coarser than this, however little is seen: beyond it errors no longer grow with the steps.
 COARSEST_SIZE, COARSEST_TURN, COARSEST_OPACITY, COARSEST_COLOUR = 0.25, 0.15, 0.15, 0.5
@@ -146,7 +147,7 @@ class _Layout:
     def believed(self, size: int) -> bool:
         """Whether ``size`` bytes can hold so many; real Gaussians take a byte at least."""
         numbers = 14 + self.width
-        return self.count <= max(2**15, 8 * size) and may_swell(4 * numbers * self.count, size)
+        return self.count <= max(2**15, 8 * size) and may_swell(4 * numbers * self.count, size, MAX_SWELL)
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ MAX_SWELL = 100
 ALWAYS_ALLOWED = 64 * 2**20  # bytes
 
 
-def may_swell(wanted: int, stored: int) -> bool:
-    """Whether ``wanted`` bytes can honestly come out of ``stored`` ones."""
-    return wanted <= max(ALWAYS_ALLOWED, MAX_SWELL * stored)
+def may_swell(wanted: int, stored: int, most: int = MAX_SWELL) -> bool:
+    """Whether ``wanted`` bytes can honestly come out of ``stored`` ones, ``most`` times as many."""
+    return wanted <= max(ALWAYS_ALLOWED, most * stored)
 
 
 def check_swell(wanted: int, stored: int, path: Path) -> None:
