@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shlex
 import subprocess
@@ -17,7 +18,7 @@ from PIL import Image
 from firstlight import pipeline
 from firstlight.cli import main
 from firstlight.cli._listings import EXTRAS
-from firstlight.cli._output import conclude
+from firstlight.cli._output import conclude, write_json
 from firstlight.scene import Gaussians
 
 
@@ -163,6 +164,25 @@ def test_view_and_eval_of_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_resume_needs_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "--out" in refused(capsys, "fit", "photos", "--resume")
     assert "run.json" in refused(capsys, "fit", "photos", "--resume", "--out", str(tmp_path))
+
+
+def test_resume_does_not_take_other_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor does it drop them without a word."""
+    options = {"recipe": "vanilla", "steps": 5, "hold_out": "every8"}
+    (tmp_path / "run.json").write_text(json.dumps({"options": options, "status": "stopped"}))
+    line = ("fit", str(tmp_path / "photos"), "--resume", "--out", str(tmp_path))
+    told = refused(capsys, *line, "--geometry", "stereo")
+    assert "--geometry stereo" in told and "began with None" in told
+    assert "--steps 6" in refused(capsys, *line, "--steps", "6")
+    assert "--steps" not in refused(capsys, *line, "--steps", "5", "--recipe", "vanilla")
+
+
+def test_numbers_that_json_has_no_word_for(tmp_path: Path) -> None:
+    content = {"psnr": math.inf, "rows": [{"ssim": math.nan, "n": 1.5}], "name": "a"}
+    write_json(tmp_path / "a.json", content)
+    assert json.loads((tmp_path / "a.json").read_text(), parse_constant=pytest.fail) == {
+        "psnr": None, "rows": [{"ssim": None, "n": 1.5}], "name": "a",
+    }  # fmt: skip
 
 
 def test_listings(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shutil import copytree, ignore_patterns
 from typing import Any
 
 import cv2
@@ -14,16 +15,18 @@ import numpy as np
 import pytest
 import torch
 
-from firstlight.capture import load_demo
+from firstlight.capture import load_demo, place_of
 from firstlight.cli import main
-from firstlight.comparison import Comparison, Plan, Trial, _compare, compare
+from firstlight.comparison import Comparison, Plan, Trial, _cameras, _compare, compare
 from firstlight.comparison._results import Spread, make_row
 from firstlight.comparison._trial import Failure
 from firstlight.errors import InputError
 from firstlight.fitting import Recipe
 from firstlight.pipeline import Run
+from firstlight.poses import Placed, given
+from firstlight.progress import Progress
 from firstlight.recipes import get_recipe
-from firstlight.scene import Capture, Gaussians
+from firstlight.scene import Capture, Gaussians, Split
 from firstlight.starts import RandomBox
 from tests.browser import watch_requests
 
@@ -306,6 +309,44 @@ def test_a_trial_ends_with_its_comparison(tmp_path: Path) -> None:
         comparison.kill()
         # Its output ends when nobody has it open any more, neither it nor the trial.
         assert comparison.communicate(timeout=60)[0] == b""
+
+
+def test_cameras_of_one_comparison_are_found_in_one_way(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it was stopped between two numbers of views."""
+    alone = tmp_path / "photos"
+    copytree(photos, alone, ignore=ignore_patterns("*.json"))
+    found: list[str] = []
+
+    def find_cameras(source: Capture, split: Split, matcher: str, progress: Progress) -> Placed:
+        found.append(matcher)
+        if len(found) == 2:
+            raise KeyboardInterrupt
+        known = load_demo(with_cameras=True).resized(64).select(range(9))
+        return given(replace(known, photos=source.photos).select(split.train))
+
+    monkeypatch.setattr(_cameras, "find_cameras", find_cameras)
+    asked: dict[str, Any] = {"views": (3, 6), "poses": "train", "out": tmp_path / "out", **BUDGET}
+    with pytest.raises(KeyboardInterrupt):
+        compare(alone, [VANILLA], **asked)
+    with pytest.raises(InputError, match="matcher = sift, not aliked"):
+        compare(alone, [VANILLA], matcher="aliked", **asked)
+    assert found == ["sift", "sift"]
+
+
+def test_a_comparison_goes_on_wherever_its_photos_are_called_from(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Plan(str(photos), ("vanilla",), **BUDGET).save(tmp_path)
+    monkeypatch.chdir(photos.parent)
+    plan = Plan(place_of(f"{photos.name}/"), ("mcmc",), **BUDGET).joined(tmp_path)
+    assert set(plan.recipes) == {"vanilla", "mcmc"}
+
+
+def test_a_trial_without_a_number_is_a_line_like_any(tmp_path: Path) -> None:
+    run = Run(tmp_path, {"summary": {"psnr": None, "gaussians": 7}, "timings": {"fit": 1.0}})
+    assert "no PSNR, 7 Gaussians" in _compare._words(Trial("vanilla", 3, 0), run)
 
 
 def test_two_recipes_of_one_name_are_refused(photos: Path, tmp_path: Path) -> None:

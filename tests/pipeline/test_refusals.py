@@ -13,6 +13,7 @@ import torch
 from firstlight import pipeline
 from firstlight.capture import load_demo
 from firstlight.errors import InputError
+from firstlight.files import alone_in
 from firstlight.fitting import checkpoint
 from firstlight.pipeline import stages
 from firstlight.poses import PLACED_FILE, given
@@ -118,3 +119,75 @@ def test_photos_are_found_again_from_any_folder(tmp_path: Path, monkeypatch: pyt
     run = pipeline.fit("shots", "vanilla", out="run", steps=2, max_size=48)
     assert run.about["photos"] == str(shots)
     assert str(shots) not in (run.folder / "report.html").read_text(), "a page is passed on"
+
+
+@pytest.fixture(scope="module")
+def nine() -> Capture:
+    return load_demo(with_cameras=True).select(range(9))
+
+
+@pytest.fixture
+def finished(nine: Capture, tmp_path: Path) -> pipeline.Run:
+    return pipeline.fit(nine, "vanilla", out=tmp_path / "finished", steps=2, max_size=48)
+
+
+def renamed(capture: Capture, index: int, name: str) -> Capture:
+    photos = [replace(photo, name=name) if i == index else photo for i, photo in enumerate(capture.photos)]
+    return replace(capture, photos=photos)
+
+
+def test_measuring_again_holds_out_whom_the_run_held_out(finished: pipeline.Run, nine: Capture) -> None:
+    """Whatever else lies beside the photos by now, which would make others every 8th."""
+    split = finished.about["split"]
+    more = renamed(load_demo(with_cameras=True).select(range(10)), 9, "aaa.webp")
+    again = pipeline.evaluate(finished.folder, photos=more)
+    assert again.about["split"] == split
+    assert [photo["name"] for photo in again.about["per_photo"]] == split["test"]
+
+
+def test_without_its_cameras_a_run_is_not_measured_again(finished: pipeline.Run, nine: Capture) -> None:
+    (finished.folder / PLACED_FILE).unlink()
+    before = (finished.folder / "poses.json").read_bytes()
+    with pytest.raises(InputError, match="cameras are gone"):
+        pipeline.evaluate(finished.folder, photos=nine)
+    assert (finished.folder / "poses.json").read_bytes() == before
+
+
+def test_photos_that_no_path_led_to_must_be_given_again(finished: pipeline.Run, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"finished.*Give them"):
+        pipeline.evaluate(finished.folder)
+    read = pipeline.fit(
+        replace(load_demo(with_cameras=True).select(range(4)), source="/where/they/lie"),
+        "vanilla", out=tmp_path / "read", steps=2, max_size=48,
+    )  # fmt: skip
+    assert read.about["photos"] == "/where/they/lie"
+    assert "/where/" not in (read.folder / "report.html").read_text()
+
+
+def test_a_mistyped_place_does_not_take_the_right_ones_place(finished: pipeline.Run, tmp_path: Path) -> None:
+    finished.write(status="stopped", photos="demo")
+    with pytest.raises(InputError, match="no such file"):
+        pipeline.resume(finished.folder, photos=tmp_path / "typo")
+    assert pipeline.Run.open(finished.folder).about["photos"] == "demo"
+
+
+def test_a_photo_to_hold_out_that_has_no_camera_is_left_out(nine: Capture) -> None:
+    names = [photo.name for photo in nine.photos]
+    placed = nine.select(range(8))
+    split = pipeline.split_placed(placed, nine, (names[2], names[8]), None, "all")
+    assert [placed.photos[i].name for i in split.test] == [names[2]] and len(split.train) == 7
+
+
+def test_a_folder_that_another_works_in_is_left_alone(nine: Capture, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with alone_in(folder):
+        with pytest.raises(InputError, match="another firstlight"):
+            pipeline.fit(nine, "vanilla", out=folder, steps=2, max_size=48)
+        assert list(folder.iterdir()) == []
+
+
+def test_recipes_that_begin_with_geometry_are_refused_without_it_at_once(tmp_path: Path) -> None:
+    for name in ("edgs", "instantsplat", "coherentgs", "nerf-distill"):
+        with pytest.raises(InputError, match="Choose a --geometry"):
+            pipeline.fit(load_demo(), name, out=tmp_path / "run", geometry="none")
+        assert not (tmp_path / "run").exists()

@@ -81,6 +81,14 @@ def test_scene_that_cannot_be_read_leaves_the_old_page(tmp_path: Path) -> None:
     assert page.read_text() == "old"
 
 
+def test_a_page_does_not_take_the_place_of_its_scene(tmp_path: Path, example: Example) -> None:
+    example.gaussians.save(tmp_path / "scene.ply")
+    before = (tmp_path / "scene.ply").read_bytes()
+    with pytest.raises(InputError, match=r"ends with \.html"):
+        share(tmp_path / "scene.ply", out=tmp_path / "scene.ply")
+    assert (tmp_path / "scene.ply").read_bytes() == before
+
+
 def test_fewer_bits_make_a_smaller_page(tmp_path: Path, example: Example) -> None:
     example.gaussians = shaded(example)
     run = write_run(tmp_path / "run", example)

@@ -8,3 +8,4 @@ from firstlight.capture._demo import load_demo_path as load_demo_path
 from firstlight.capture._load import MAX_VIDEO_FRAMES as MAX_VIDEO_FRAMES
 from firstlight.capture._load import load as load
 from firstlight.capture._load import load_photo as load_photo
+from firstlight.capture._load import place_of as place_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from firstlight.capture._colmap_project import find_models, read_colmap
@@ -36,7 +37,16 @@ def load(
     Photos are only opened, not kept. InputError when there is nothing that can be used; single photos
     that cannot be are in ``Capture.set_aside``.
     """
-    progress = progress or Silent()
+    capture = _load(path, max_video_frames, progress or Silent())
+    return replace(capture, source=place_of(path))
+
+
+def place_of(path: str | Path) -> str:
+    """What ``load`` can be given instead of ``path`` whatever folder a later command is called in."""
+    return "demo" if str(path) == "demo" else str(Path(path).resolve())
+
+
+def _load(path: str | Path, max_video_frames: int, progress: Progress) -> Capture:
     if str(path) == "demo":
         return load_demo()
     path = Path(path)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from inspect import signature
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
@@ -14,6 +15,9 @@ from firstlight.cli._output import conclude, print_summary, write_json
 from firstlight.cli._scenes import view as view_scenes
 from firstlight.errors import InputError
 from firstlight.progress import Terminal
+
+if TYPE_CHECKING:
+    from firstlight.pipeline import Run
 
 
 def fit(
@@ -75,34 +79,43 @@ def fit(
 
         viewer = Viewer()
         progress.note(f"Watch it at {viewer.url}")
+    settings: dict[str, Any] = {
+        "recipe": recipe,
+        "quality": quality,
+        "views": views,
+        "steps": steps,
+        "max_gaussians": max_gaussians,
+        "max_size": max_size,
+        "minutes": minutes,
+        "hold_out": hold_out,
+        "seed": seed,
+        "poses": poses,
+        "refine_cameras": refine_cameras,
+        "geometry": geometry,
+        "repair": repair,
+        "matcher": matcher,
+    }
     if resume:
         if out is None:
             raise InputError("--resume needs --out: the folder of the run to go on with.")
+        _refuse_changes(settings, pipeline.Run.open(out))
         run = pipeline.resume(out, photos=photos, progress=progress, audience=viewer)
     else:
-        run = pipeline.fit(
-            photos,
-            recipe,
-            out=out,
-            quality=quality,
-            views=views,
-            steps=steps,
-            max_gaussians=max_gaussians,
-            max_size=max_size,
-            minutes=minutes,
-            hold_out=hold_out,
-            seed=seed,
-            poses=poses,
-            refine_cameras=refine_cameras,
-            geometry=geometry,
-            repair=repair,
-            matcher=matcher,
-            progress=progress,
-            audience=viewer,
-        )
+        run = pipeline.fit(photos, out=out, progress=progress, audience=viewer, **settings)
     if viewer is not None:
         viewer.close()
     return conclude(run, photos)
+
+
+def _refuse_changes(settings: dict[str, Any], run: Run) -> None:
+    """InputError where an option beside --resume is not what the run began with."""
+    began, usual = run.about["options"], signature(fit).parameters
+    for name, value in settings.items():
+        if value not in (usual[name].default, began.get(name)):
+            raise InputError(
+                f"--{name.replace('_', '-')} {value}: {run.folder} began with {began.get(name)}, and goes on "
+                "with that. Leave the option out, or begin a new run in another --out."
+            )
 
 
 def demo(out: Path | None = None, steps: int | None = None, view: bool | None = None) -> int:

@@ -32,19 +32,23 @@ def cameras_folder(folder: Path, plan: Plan, views: int | None) -> Path:
     return folder if plan.poses == "all" else folder / "poses" / str(views or "all")
 
 
-def share_cameras(folder: Path, plan: Plan, source: Capture, progress: Progress) -> dict[int | None, Shared]:
-    """For each number of views, found by an earlier start of this comparison or now.
-
-    InputError when there are too few photos for a number of views, and when cameras cannot be found with
-    every photo. Where each number of views finds its own, those that cannot say why.
-    """
-    for views in plan.views:  # before minutes go into cameras
+def check_enough(plan: Plan, source: Capture) -> None:
+    """InputError when there are too few photos for a number of views, or to hold one out."""
+    for views in plan.views:
         source.split(plan.hold_out, views)
     if not source.split(plan.hold_out).test:
         raise InputError(
             f"{plan.photos}: {len(source)} photos, of which none can be held out to compare with. "
             "Give four or more."
         )
+
+
+def share_cameras(folder: Path, plan: Plan, source: Capture, progress: Progress) -> dict[int | None, Shared]:
+    """For each number of views, found by an earlier start of this comparison or now.
+
+    InputError when cameras cannot be found with every photo. Where each number of views finds its own, those
+    that cannot say why.
+    """
     if plan.poses == "all":
         placed, seconds = _placed(folder, source, None, plan.matcher, progress)
         return {views: _shared(placed, source, plan, views, seconds) for views in plan.views}

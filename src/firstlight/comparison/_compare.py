@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from firstlight.capture import load
-from firstlight.comparison._cameras import Shared, share_cameras
+from firstlight.capture import load, place_of
+from firstlight.comparison._cameras import Shared, check_enough, share_cameras
 from firstlight.comparison._page import write_page
 from firstlight.comparison._plan import PLAN_FILE, Plan, Trial
 from firstlight.comparison._results import Comparison, Outcome, make_row, making_seconds
@@ -16,7 +16,7 @@ from firstlight.errors import InputError
 from firstlight.files import alone_in
 from firstlight.fitting import Recipe
 from firstlight.pipeline import PosedBy, Run, as_hold_out, check_photos, new_folder
-from firstlight.poses import PLACED_FILE, get_matcher
+from firstlight.poses import get_matcher
 from firstlight.progress import Progress, Silent
 from firstlight.recipes import RECIPES, get_recipe
 
@@ -57,7 +57,7 @@ def compare(
     get_matcher(matcher)
     once = tuple(dict.fromkeys(views)), tuple(dict.fromkeys(seeds))
     held_out = as_hold_out(hold_out)
-    plan = Plan(str(photos), tuple(parts), *once, steps, minutes, max_size, held_out, matcher, poses)
+    plan = Plan(place_of(photos), tuple(parts), *once, steps, minutes, max_size, held_out, matcher, poses)
     folder = (
         Path(out) if out is not None else new_folder(Path("runs") / f"compare-{Path(photos).resolve().name}")
     )
@@ -71,8 +71,16 @@ def _compare(folder: Path, plan: Plan, parts: dict[str, Recipe], progress: Progr
     # Recipes of an earlier start that were objects of some program are not known here: their lines go.
     parts |= {name: RECIPES[name] for name in plan.recipes if name in RECIPES and name not in parts}
     plan = replace(plan, recipes=tuple(name for name in plan.recipes if name in parts))
-    shared = share_cameras(folder, plan, load(plan.photos, progress=progress), progress)
-    plan.save(folder)
+    source = load(plan.photos, progress=progress)
+    check_enough(plan, source)
+    new = not _begun(folder)
+    plan.save(folder)  # before cameras are found, which take minutes and are of this plan alone
+    try:
+        shared = share_cameras(folder, plan, source, progress)
+    except InputError:
+        if new:
+            (folder / PLAN_FILE).unlink()
+        raise
     return _run(folder, plan, parts, shared, progress)
 
 
@@ -93,8 +101,7 @@ def _claim(folder: Path) -> None:
 
 
 def _begun(folder: Path) -> bool:
-    made = (PLAN_FILE, PLACED_FILE, f"poses/*/{PLACED_FILE}")
-    return any(any(folder.glob(pattern)) for pattern in made)
+    return (folder / PLAN_FILE).exists()
 
 
 def _run(
@@ -144,4 +151,5 @@ def _words(trial: Trial, outcome: Outcome) -> str:
     if not isinstance(outcome, Run):
         return f"{what}: {'skipped' if isinstance(outcome, Skipped) else 'failed'}: {outcome.reason}"
     said, seconds = outcome.summary, making_seconds(outcome.about) or 0.0
-    return f"{what}: {said['psnr']:.2f} dB, {said['gaussians']:,} Gaussians, {seconds:.0f} s"
+    quality = "no PSNR" if said["psnr"] is None else f"{said['psnr']:.2f} dB"
+    return f"{what}: {quality}, {said['gaussians']:,} Gaussians, {seconds:.0f} s"

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from firstlight.capture import place_of
 from firstlight.errors import InputError
 from firstlight.files.atomic import atomic_write
 from firstlight.fitting import check_budget
@@ -79,7 +80,7 @@ class Plan:
             return self
         for name in SHARED:
             was, is_now = getattr(before, name), getattr(self, name)
-            if was != is_now:
+            if was != is_now and not (name == "photos" and place_of(was) == place_of(is_now)):
                 raise InputError(
                     f"{folder}: its trials were made with {name} = {was}, not {is_now}. "
                     "Numbers of one table must be comparable: choose another --out."

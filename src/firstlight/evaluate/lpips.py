@@ -28,9 +28,9 @@ def lpips_missing() -> str | None:
         # torchvision built for another torch (CUDA beside CPU, say) fails in its own import, in any of these.
         return "not computed: the installed torchvision does not load beside this torch"
     if not weights.is_file():
-        return f"not computed: there is no {weights.name} (AlexNet's weights) in {weights.parent}"
+        return f"not computed: torch hub's folder has no {weights.name} (AlexNet's weights)"
     if not _intact(weights):
-        return f"not computed: {weights} is damaged; delete it and let torchvision fetch it again"
+        return f"not computed: {weights.name} is damaged; delete it and let torchvision fetch it again"
     return None
 
 

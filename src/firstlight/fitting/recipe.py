@@ -115,6 +115,11 @@ class Recipe:
         """Whether every training photo must have a mask: the outline of the one object that is fitted."""
         return bool(getattr(self.start, "needs_masks", False))
 
+    @property
+    def needs_geometry(self) -> bool:
+        """Whether it cannot begin without a dense cloud, or depth."""
+        return bool(getattr(self.start, "needs_geometry", False))
+
     def limited(self, most: int) -> Recipe:
         """The same with at most ``most`` Gaussians at any time."""
         inside = None if self.representation is None else self.representation.limited(most)

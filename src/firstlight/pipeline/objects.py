@@ -39,7 +39,7 @@ def pose_object(
         raise InputError(f"{run.folder}: the run is not complete. Go on with it: firstlight fit --resume.")
     one = photo if isinstance(photo, Photo) else load_photo(photo)
     size = int(run.about["recipe"]["max_size"])
-    where = photos or str(run.about["photos"])
+    where = run.photos(photos)
     source = where if isinstance(where, Capture) else load(where, progress=progress or Silent())
     placed = load_placed(run.folder, source).capture
     if placed.cameras is None or placed.cameras.model == "equirectangular":

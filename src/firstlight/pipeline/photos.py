@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from firstlight.errors import InputError
@@ -31,6 +31,12 @@ def check_photos(recipe: Recipe, capture: Capture, train: list[int]) -> None:
     if fitted.cameras is not None and any(photo.panorama for photo in capture.photos):
         raise InputError(
             "Cameras of panoramas cannot be refined. Run without --refine-cameras, or with another recipe."
+        )
+    known = capture.cloud is not None or any(photo.depth is not None for photo in capture.photos)
+    if fitted.needs_geometry and fitted.geometry is None and not known:
+        raise InputError(
+            f"The recipe '{recipe.name}' begins with dense geometry, of which there is none. Choose a "
+            "--geometry, or a recipe that starts from sparse points."
         )
     if fitted.needs_masks:
         for index in train:
@@ -72,11 +78,24 @@ def split_placed(
     """Who of ``capture``, whose cameras are known, trains and who is held out.
 
     Where cameras were found from training photos alone, that was decided before, among all of ``source``.
-    Elsewhere there may be fewer than ``views`` left to train on, when not all photos could be placed.
+    Elsewhere there may be fewer than ``views`` left to train on, when not all photos could be placed, and
+    fewer to hold out than were named.
     """
     if poses == "all" or source.posed:
+        if not isinstance(hold_out, str):
+            there = {photo.group or photo.name for photo in capture.photos} | {p.name for p in capture.photos}
+            hold_out = [name for name in hold_out if name in there]
         left = {photo.group or photo.name for photo in capture.select(capture.split(hold_out).train).photos}
         return capture.split(hold_out, None if views is None else min(views, len(left)))
     there = {photo.name for photo in capture.photos}
     held_out = {source.photos[i].name for i in source.split(hold_out, views).test}
     return capture.split(sorted(held_out & there))
+
+
+def split_named(capture: Capture, names: Mapping[str, Sequence[str]]) -> Split:
+    """Who trained and who was held out, as a ``run.json`` names them. InputError where one is not there."""
+    place = {photo.name: i for i, photo in enumerate(capture.photos)}
+    try:
+        return Split([place[name] for name in names["train"]], [place[name] for name in names["test"]])
+    except KeyError as error:
+        raise InputError(f"{error}: is not among the photos ({capture.layout}) that have cameras.") from error

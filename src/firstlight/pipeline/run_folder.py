@@ -10,7 +10,7 @@ from firstlight.errors import InputError
 from firstlight.files.atomic import atomic_write
 from firstlight.geometry import GEOMETRY_FILE
 from firstlight.poses import PLACED_FILE
-from firstlight.scene import Gaussians
+from firstlight.scene import Capture, Gaussians
 
 RUN_FILE = "run.json"
 
@@ -52,6 +52,15 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """psnr, ssim, flip, lpips, seconds, steps, gaussians, peak_memory_mb."""
         return dict(self.about.get("summary", {}))
+
+    def photos(self, given: str | Path | Capture | None) -> str | Path | Capture:
+        """Those ``given``, else where they were. InputError where nobody knows."""
+        known = given or self.about.get("photos")
+        if known is None:
+            raise InputError(
+                f"{self.folder}: does not know where its photos are. Give them: --photos, or photos=."
+            )
+        return known if isinstance(known, Path | Capture) else str(known)
 
     def write(self, **news: Any) -> None:
         """Add to ``run.json``."""

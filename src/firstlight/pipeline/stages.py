@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from firstlight.capture import load
+from firstlight.capture import load, place_of
 from firstlight.errors import InputError
 from firstlight.evaluate import REPORT_FILE, write_report
 from firstlight.files import alone_in
@@ -42,7 +42,7 @@ from firstlight.pipeline.options import (
     recipe_for,
     stored_options,
 )
-from firstlight.pipeline.photos import check_photos, find_cameras, prepare, split_placed
+from firstlight.pipeline.photos import check_photos, find_cameras, prepare, split_named, split_placed
 from firstlight.pipeline.run_folder import Run, claim_folder, new_folder
 from firstlight.pipeline.warm_up import REST, STEPS, is_cold, warming
 from firstlight.poses import (
@@ -138,36 +138,33 @@ def fit(
     )
     get_matcher(matcher)  # better now than after minutes
     parts = recipe_for(recipe, options)
-    source = photos.layout if isinstance(photos, Capture) else _place_of(photos)
-    if out is None:
-        stem = "capture" if isinstance(photos, Capture) else Path(photos).resolve().name
-        folder = new_folder(Path("runs") / stem)
-    else:
-        folder = Path(out)
-    claim_folder(folder)
+    source = photos.source if isinstance(photos, Capture) else place_of(photos)
+    stem = Path(source).name if source is not None else "capture"
+    run = Run(new_folder(Path("runs") / stem) if out is None else Path(out), {})
     progress = progress or Silent()
-    progress.note(f"Run folder: {folder}")
-    run = Run(folder, {})
-    run.write(
-        status="running",
-        photos=source,
-        options=asdict(options),
-        recipe=parts.to_dict(),
-        seed=seed,
-        steps=parts.steps,
-        machine=machine(),
-        versions=versions(),
-        timings={},
-    )
     stages = _Stages(run, options, parts, photos, progress, audience, placed)
-    try:
-        return stages.go(checkpoint_seconds)
-    except InputError:
-        if stages.worked:
-            progress.note(f"{folder}: keeps the cameras that were found, for --resume.")
-        else:
-            run.abandon()
-        raise
+    with alone_in(run.folder):
+        claim_folder(run.folder)
+        progress.note(f"Run folder: {run.folder}")
+        run.write(
+            status="running",
+            photos=source,
+            options=asdict(options),
+            recipe=parts.to_dict(),
+            seed=seed,
+            steps=parts.steps,
+            machine=machine(),
+            versions=versions(),
+            timings={},
+        )
+        try:
+            return stages.go(checkpoint_seconds)
+        except InputError:
+            if stages.worked:
+                progress.note(f"{run.folder}: keeps the cameras that were found, for --resume.")
+            else:
+                run.abandon()
+            raise
 
 
 def resume(
@@ -199,15 +196,9 @@ def resume(
             "Start a new run, or use the version of firstlight that began it."
         )
     parts = recipe_for(recipe or options.recipe, options)
-    if isinstance(photos, str | Path):
-        run.write(photos=_place_of(photos))
-    photos = photos or str(run.about["photos"])
-    return _Stages(run, options, parts, photos, progress, audience, placed).go()
-
-
-def _place_of(photos: str | Path) -> str:
-    """Where they are, whatever folder a later command is called in."""
-    return "demo" if str(photos) == "demo" else str(Path(photos).resolve())
+    stages = _Stages(run, options, parts, run.photos(photos), progress, audience, placed)
+    with alone_in(run.folder):
+        return stages.go()
 
 
 def resumable(run: Run, recipe: Recipe | None = None) -> bool:
@@ -229,26 +220,29 @@ def evaluate(
 ) -> Run:
     """Measure a finished run again from its ``scene.ply`` and photos, and write its report anew.
 
-    What it says about how the scene was made stays. photos: where they are now, by default where they were.
-    InputError when the run is not finished.
+    What it says about how the scene was made stays, and who was held out. photos: where they are now, by
+    default where they were. InputError when the run is not finished, or its cameras are gone.
     """
     run = Run.open(folder)
     if not run.complete:
         raise InputError(
             f"{run.folder}: is not finished. Go on with it first: firstlight fit PHOTOS --out … --resume"
         )
+    if not (run.folder / PLACED_FILE).exists():  # found anew they might be others than the scene's
+        raise InputError(f"{run.folder}: its cameras are gone ({PLACED_FILE}). Fit the photos anew.")
     stages = _Stages(
         run,
         stored_options(run),
         _measured_with(run),
-        photos or str(run.about["photos"]),
+        run.photos(photos),
         progress or Silent(),
         None,
         again=True,
     )
-    source = stages.load()
-    capture, split = stages.prepare(stages.place(source), source)
-    stages.measure(run.scene, capture, split)
+    with alone_in(run.folder):
+        source = stages.load()
+        capture, split = stages.prepare(stages.place(source), source)
+        stages.measure(run.scene, capture, split)
     return run
 
 
@@ -291,15 +285,14 @@ class _Stages:
         self.posed = False  # the photos came with cameras
 
     def go(self, checkpoint_seconds: float = 60.0) -> Run:
-        with alone_in(self.run.folder):
-            return self._go(checkpoint_seconds)
-
-    def _go(self, checkpoint_seconds: float) -> Run:
+        """All of them, from the last one that was finished; nobody else may be at work in the folder."""
         with warming() as kernels:
             source = self.load()
             check_photos(self.recipe, source, self.split(source).train)  # before cameras are found
             self.plan_memory(source)
             placed = self.place(source)
+            if source.source is not None:  # where they are now; and they are the same, or had no place
+                self.run.write(photos=source.source)
             capture, split = self.prepare(placed, source)
             self.settle(len(split.train))
             if placed.is_refined:  # then the scene is finished, and the run was stopped while it was measured
@@ -440,6 +433,8 @@ class _Stages:
         with self.timed("prepare"):
             capture = prepare(placed.capture, self.recipe.max_size)
             asked = self.options
+            if self.again:
+                return capture, split_named(capture, self.run.about["split"])
             split = split_placed(capture, source, asked.hold_out, asked.views, asked.poses)
             size = self.recipe.for_photos(len(split.train)).max_size
             if size != self.recipe.max_size:  # nothing was decoded yet

@@ -159,6 +159,7 @@ class Capture:
         None  # what stands behind the scene, where the data says so
     )
     test_names: frozenset[str] | None = None  # a split that the data itself brings (Blender's test set)
+    source: str | None = None  # what it was read from, 'demo' or a path; None: a program made it
 
     def __post_init__(self) -> None:
         names = [photo.name for photo in self.photos]

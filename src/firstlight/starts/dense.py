@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 
@@ -37,6 +38,7 @@ class EdgsStart:
     count: int = 40_000
     opacity: float = 0.5
     surest: float = 0.05
+    needs_geometry: ClassVar[bool] = True
 
     def __call__(self, capture: Capture, generator: torch.Generator) -> Gaussians:
         """InputError when the capture has no dense cloud."""
@@ -58,6 +60,7 @@ class InstantStart:
 
     most: int = 60_000
     opacity: float = 0.1
+    needs_geometry: ClassVar[bool] = True
 
     def __call__(self, capture: Capture, generator: torch.Generator) -> Gaussians:
         """InputError when the capture has no cameras or no dense cloud."""
@@ -97,6 +100,7 @@ class CloudStart:
 
     count: int = 10_000
     opacity: float = 0.1
+    needs_geometry: ClassVar[bool] = True
 
     def __call__(self, capture: Capture, generator: torch.Generator) -> Gaussians:
         """InputError when the capture has no cameras or no dense cloud."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ class PixelStart:
 
     most: int = 60_000
     fewest_known: float = 0.01  # share of a photo's pixels with depth, below which it is left out
+    needs_geometry: ClassVar[bool] = True
 
     def __call__(self, capture: Capture, generator: torch.Generator) -> Gaussians:
         """InputError as for ``pixel_grids``."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from firstlight.errors import InputError
 from firstlight.files.atomic import atomic_write
 from firstlight.progress import Progress, Silent
 from firstlight.view.opening import open_stage
@@ -37,15 +38,17 @@ def share(
 
     The page opens from ``file://`` in any browser with WebGL2 and makes no request. It holds the scenes, and
     with ``cameras`` where the photos were taken and what they are called; no photo, no path of this computer.
-    InputError when a scene cannot be read or ``out`` not be written.
+    InputError when a scene cannot be read, or ``out`` not be written or called something else than a page.
     """
+    out = Path(out)
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{out}: expected a name that ends with .html.")
     stage = open_stage(*scenes)
     if not cameras:
         stage = _without_cameras(stage)
     packed = [
         pack(exhibit.gaussians, stage.frame, sh_bits) for exhibit in stage.exhibits if exhibit.gaussians
     ]
-    out = Path(out)
     with atomic_write(out) as temporary, temporary.open("w", encoding="utf-8", errors="replace") as file:
         total = sum(scene.chunks for scene in packed)
         with (progress or Silent()).stage("packing", total) as work:
