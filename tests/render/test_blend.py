@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from firstlight.render import ShapeError, isect_offset_encode, isect_tiles, rasterize_to_pixels, twins
+from firstlight.render._arrays import records_of
 from tests.render.scenes import assert_gradients, assert_pictures
 
 # Without types: mypy cannot count tensors that are unpacked from a list.
@@ -157,6 +158,33 @@ def test_an_opaque_tile_stops_early_and_loses_nothing_visible() -> None:
     picture.sum().backward()
     assert colors.grad is not None
     assert not colors.grad[0, 50:].any()
+
+
+def _one(conic: list[float], opacity: float = 0.5) -> Tensor:
+    """Alpha [32, 32] of one splat in the middle of a picture of four tiles."""
+    conics, place = torch.tensor([[conic]]), torch.full((1, 1, 2), 16.5)
+    lists = (torch.arange(4, dtype=torch.int32).view(1, 2, 2), torch.zeros(4, dtype=torch.int32))
+    _, alphas = _blend(place, conics, torch.ones(1, 1, 1), torch.tensor([[opacity]]), 32, 32, 16, *lists)
+    alpha: Tensor = alphas[0, ..., 0]
+    return alpha
+
+
+def test_thin_lines_are_seen_upright_and_lying() -> None:
+    """Whose inverse shape leaves no room in float32 for what tells their rows."""
+    for thin, long in ((1e20, 1e-20), (1e6, 1e-6), (1e30, 1e-30)):
+        upright, lying = _one([thin, 0.0, long]), _one([long, 0.0, thin])
+        assert torch.equal(upright, lying.T)
+        assert (lying[16] > 0.4).all() and lying[:16].max() == 0
+
+
+def test_a_conic_that_is_no_ellipse_is_not_seen() -> None:
+    assert _one([1.0, -3.0, 1.0]).max() == 0
+    assert _one([1.0, 0.5, 1.0]).max() > 0.4
+
+
+def test_more_splats_than_a_kernel_can_count_are_refused() -> None:
+    with pytest.raises(ShapeError, match="splats times cameras"):
+        records_of(2**27, 16)
 
 
 def test_two_runs_are_equal_bit_for_bit() -> None:

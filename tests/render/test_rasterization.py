@@ -480,6 +480,52 @@ def test_splats_that_are_not_finite_are_left_out(
         assert torch.equal(picture, _torture(whole, *size, mode, model, packed=packed)[0])
 
 
+@pytest.mark.parametrize("opacity", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("mode", ["classic", "antialiased"])
+@pytest.mark.parametrize("space", [{}, {"with_eval3d": True}, {"with_ut": True, "with_eval3d": True}])
+def test_an_opacity_that_is_not_finite_is_not_seen(mode: str, space: dict[str, bool], opacity: float) -> None:
+    scene = random_scene(3, 30)
+    without = scene._replace(opacities=scene.opacities.clone())
+    scene.opacities[:5], without.opacities[:5] = opacity, 0.0
+    leaves = scene.leaves(torch.float32)
+    moving = leaves if not space else leaves._replace(viewmats=scene.viewmats)  # in space they cannot move
+    picture, _, _ = _render(moving, 40, 33, rasterize_mode=mode, packed=False, **space)
+    assert torch.equal(picture, _render(without, 40, 33, rasterize_mode=mode, packed=False, **space)[0])
+    picture.sum().backward()
+    for leaf in (leaves.means, leaves.quats, leaves.scales, *(() if space else (leaves.viewmats,))):
+        assert leaf.grad is not None and torch.isfinite(leaf.grad).all()
+
+
+def test_lenses_that_want_a_gradient_get_none() -> None:
+    leaves = random_scene(3, 30).leaves(torch.float32)
+    Ks, radial = intrinsics(1, 40, 33).requires_grad_(), torch.full((1, 6), 1e-3).requires_grad_()
+    picture, _, _ = _rasterization(
+        *leaves[:5],
+        leaves.viewmats.detach(),
+        Ks,
+        40,
+        33,
+        sh_degree=3,
+        with_ut=True,
+        with_eval3d=True,
+        packed=False,
+        radial_coeffs=radial,
+    )
+    picture.sum().backward()
+    assert Ks.grad is None and radial.grad is None and leaves.means.grad is not None
+
+
+def test_a_covariance_that_is_none_is_not_seen() -> None:
+    """Blurred it is still a hyperbola, whose falloff would grow until all is covered."""
+    covars = torch.tensor([[[0.1, 0.2, 0.0], [0.2, 0.1, 0.0], [0.0, 0.0, 0.1]]])
+    means, colors, K = torch.tensor([[0.0, 0.0, 2.0]]), torch.ones(1, 3), intrinsics(1, 40, 33)
+    _, alphas, meta = _rasterization(
+        means, None, None, torch.full((1,), 0.1), colors, torch.eye(4)[None], K, 40, 33, covars=covars,
+        packed=False,
+    )  # fmt: skip
+    assert (meta["radii"] == 0).all() and (alphas == 0).all()
+
+
 def test_a_scene_behind_glass_of_4k() -> None:
     scene = random_scene(14, 400)
     picture, alphas, _ = _render(scene, 3840, 2160)

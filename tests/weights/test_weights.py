@@ -82,6 +82,20 @@ def test_lsuv_gives_each_layer_unit_variance_on_its_batch_and_on_another(functio
                     assert low <= float(x.std()) <= high
 
 
+@pytest.mark.parametrize("center", [False, True])
+def test_activations_in_place_change_nothing(center: bool) -> None:
+    def of(inplace: bool) -> nn.Sequential:
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(16, 32), nn.ReLU(inplace=inplace), nn.Linear(32, 4))
+
+    plain, inplace = of(False), of(True)
+    for net in (plain, inplace):
+        x = torch.randn(64, 16, generator=torch.Generator().manual_seed(1))
+        lsuv_(net, x, center=center, generator=torch.Generator().manual_seed(0))
+    assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), inplace.parameters(), strict=True))
+    assert vi3nr_sigma(nn.ReLU(inplace=True)) == vi3nr_sigma(torch.relu)
+
+
 class Odd(nn.Module):
     """Layers are registered in another order than they are called in; one is used twice, one never."""
 

@@ -46,6 +46,13 @@ def aligned(*shape: int) -> tuple[Tensor, Array]:
     return tensor, tensor.view(-1).numpy()
 
 
+def records_of(rows: int, numbers: int) -> tuple[Tensor, Array]:
+    """``aligned`` for a kernel that counts these numbers in 32 bits. ShapeError where there are too many."""
+    if rows * numbers >= 2**31:
+        raise ShapeError(f"{rows:,} splats times cameras: blending takes at most {2**31 // numbers - 1:,}")
+    return aligned(rows, numbers)
+
+
 def differentiable(rule: type[torch.autograd.Function], *inputs: Any) -> Any:
     """``rule.apply``, which torch leaves untyped."""
     apply: Callable[..., Any] = rule.apply

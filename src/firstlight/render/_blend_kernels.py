@@ -81,8 +81,10 @@ def pack_records(
             r[6] = NEVER
             a, b, c = np.float64(conics[i, 0]), np.float64(conics[i, 1]), np.float64(conics[i, 2])
             opacity, x, y = opacities[i], means2d[i, 0], means2d[i, 1]
-            shaped = a > 0 and c > 0 and a < np.inf and c < np.inf and math.isfinite(b)
-            if not (shaped and opacity >= ALPHA_MIN and math.isfinite(x) and math.isfinite(y)):
+            # A hyperbola's falloff grows; what only rounding made one is a needle.
+            shaped = a > 0 and c > 0 and a < np.inf and c < np.inf and b * b <= 1.001 * a * c
+            there = math.isfinite(opacity) and math.isfinite(x) and math.isfinite(y)
+            if not (shaped and there and opacity >= ALPHA_MIN):
                 continue
             r[0] = x - np.float32(0.5)
             r[1] = y - np.float32(0.5)
@@ -93,11 +95,11 @@ def pack_records(
             reach = 2.0 * math.log(min(np.float64(opacity), 1e6) * 255.0) + 1e-5
             det = a * c - b * b - 5e-7 * a * c  # never above the true one, however a, b and c were rounded
             if det > 0:
-                r[6] = math.sqrt(reach * c / det)
+                r[6] = min(math.sqrt(reach * c / det), 1e15)
                 r[7] = -b / a * math.sqrt(reach * a / det)
                 r[8] = b / c
-                r[9] = reach / c
-                r[10] = det / (c * c)
+                r[9] = min(reach / c, 1e30)
+                r[10] = min(det / (c * c), 1e30)
             else:  # float32 cannot tell where the edge of this needle is
                 r[6], r[9] = 1e15, 1e30
             for channel in range(channels):

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from firstlight.render import _blend_kernels as kernels
-from firstlight.render._arrays import NO_FLOATS, Array, aligned, balanced, empty, view, workers
+from firstlight.render._arrays import NO_FLOATS, Array, aligned, balanced, empty, records_of, view, workers
 
 GROUP = 4  # channels that one pass blends
 
@@ -53,7 +53,7 @@ def _tag(channels: int, first: int, absgrad: bool = False) -> tuple[int, ...]:
 
 def pack(means2d: Tensor, conics: Tensor, colors: Tensor, opacities: Tensor, first: int) -> Tensor:
     """The kernels' records [M, RECORD], with the channels from ``first`` on."""
-    records, flat = aligned(opacities.numel(), kernels.RECORD)
+    records, flat = records_of(opacities.numel(), kernels.RECORD)
     kernels.pack_records(
         view(means2d, -1, 2),
         view(conics, -1, 3),

@@ -154,7 +154,7 @@ def pack_records(
             r[:] = 0.0
             r[REACH] = -1.0
             opacity = opacities[row]
-            if not (opacity >= ALPHA_MIN) or not _has_scales(scales, n):
+            if not (opacity >= ALPHA_MIN and opacity < np.inf) or not _has_scales(scales, n):
                 continue
             length, _, _, _, _, _ = _shape(means, quats, scales, n, centers[image], towards, U, R, Q)
             _forms(scales, n, p, b)

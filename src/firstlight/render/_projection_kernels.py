@@ -106,17 +106,23 @@ def _fill_shape(
 
 @device
 def _covariance(T: Any, A: Any, given: bool) -> Any:
-    """c00, c01, c11 of the picture's covariance and its determinant."""
+    """c00, c01, c11 of the picture's covariance and its determinant, below 0 where a given one is none."""
     if given:
         c00 = A[0] * T[0] + A[1] * T[1] + A[2] * T[2]
         c01 = A[0] * T[3] + A[1] * T[4] + A[2] * T[5]
         c11 = A[3] * T[3] + A[4] * T[4] + A[5] * T[5]
-        return c00, c01, c11, max(c00 * c11 - c01 * c01, 0.0)
+        return c00, c01, c11, c00 * c11 - c01 * c01
     c00 = A[0] * A[0] + A[1] * A[1] + A[2] * A[2]
     c01 = A[0] * A[3] + A[1] * A[4] + A[2] * A[5]
     c11 = A[3] * A[3] + A[4] * A[4] + A[5] * A[5]
     m0, m1, m2 = A[0] * A[4] - A[1] * A[3], A[0] * A[5] - A[2] * A[3], A[1] * A[5] - A[2] * A[4]
     return c00, c01, c11, m0 * m0 + m1 * m1 + m2 * m2
+
+
+@device
+def has_conic(c00: Any, c11: Any, det: Any) -> Any:
+    """Whether a covariance of the picture is one, and float32 has room for it and for its inverse."""
+    return det > 0.0 and 0.0 < c00 < HUGE and 0.0 < c11 < HUGE and max(c00, c11) < HUGE * det
 
 
 @kernel
@@ -185,15 +191,15 @@ def project(
                 det = sharp + eps2d * (c00 + c11) + eps2d * eps2d
                 c00 += eps2d
                 c11 += eps2d
-                if not (det > 0.0 and c00 > 0.0 and c11 > 0.0 and c00 < HUGE and c11 < HUGE):
+                if not has_conic(c00, c11, det):
                     continue
-                compensation = math.sqrt(sharp / det)
+                compensation = math.sqrt(max(sharp, 0.0) / det)
                 reach = REACH
                 if opacities.shape[0] > 0:
                     opacity = np.float64(opacities[base + n])
                     if compensations.shape[0] > 0:
                         opacity *= compensation
-                    if not (opacity >= ALPHA_MIN):
+                    if not (opacity >= ALPHA_MIN and opacity < np.inf):
                         continue
                     reach = min(REACH, math.sqrt(2.0 * math.log(opacity / ALPHA_MIN)))
                 rx, ry = math.ceil(reach * math.sqrt(c00)), math.ceil(reach * math.sqrt(c11))

@@ -89,10 +89,10 @@ def rasterization(
 
     Returns colours [..., C, H, W, X] (X: D for RGB, 1 for D and ED, D + 1 with the depth last for RGB+D and
     RGB+ED), alphas [..., C, H, W, 1] and the intermediates: radii, means2d (call ``retain_grad()`` on it
-    before the backward pass; with ``absgrad`` it then has ``.absgrad``), depths, conics, opacities,
-    tiles_per_gauss, isect_ids, flatten_ids, isect_offsets, and sizes. With ``packed`` those of the splats
-    hold only what is seen, [nnz, ...], and batch_ids, camera_ids and gaussian_ids say whose; otherwise they
-    are [..., C, N, ...]. The pictures are the same.
+    before the backward pass; with ``absgrad`` it then has ``.absgrad``, but where blending is in space),
+    depths, conics, opacities, tiles_per_gauss, isect_ids, flatten_ids, isect_offsets, and sizes. With
+    ``packed`` those of the splats hold only what is seen, [nnz, ...], and batch_ids, camera_ids and
+    gaussian_ids say whose; otherwise they are [..., C, N, ...]. The pictures are the same.
 
     Gradients flow to means, quats, scales, covars, opacities, colors, viewmats and backgrounds; with
     ``sparse_grad`` (packed, no leading dimensions) those of projection are sparse COO tensors.

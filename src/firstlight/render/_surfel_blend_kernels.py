@@ -158,7 +158,8 @@ def pack_surfels(
             r[:] = 0.0
             r[ELLIPSE + 2], r[DISC] = NEVER, NEVER
             opacity, x, y = opacities[i], means2d[i, 0], means2d[i, 1]
-            if not (opacity >= ALPHA_MIN and math.isfinite(x) and math.isfinite(y)):
+            there = math.isfinite(opacity) and math.isfinite(x) and math.isfinite(y)
+            if not (there and opacity >= ALPHA_MIN):
                 continue
             scale = _forms(ray_transforms, means2d, i, M, P)
             if scale == 0.0:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from firstlight.render import _surfel_blend_kernels as kernels
-from firstlight.render._arrays import NO_FLOATS, Array, aligned, empty, view, workers, zeros
+from firstlight.render._arrays import NO_FLOATS, Array, aligned, empty, records_of, view, workers, zeros
 from firstlight.render._blend_rule import GROUP, Grid
 
 # Without types: mypy cannot count arguments that are unpacked.
@@ -29,7 +29,7 @@ class _Surfels(NamedTuple):
 
     def records(self, first: int) -> Tensor:
         """What the kernels read of each surfel, for the group of channels that begins at ``first``."""
-        records, flat = aligned(self.opacities.numel(), kernels.RECORD)
+        records, flat = records_of(self.opacities.numel(), kernels.RECORD)
         _pack_surfels(
             view(self.means2d, -1, 2),
             view(self.ray_transforms, -1, 9),

@@ -157,8 +157,8 @@ def sensors(
         check_shape("viewmats_rs", viewmats_rs, *dims, 4, 4)
         if rolling_shutter != RollingShutterType.GLOBAL:
             rows[..., 7:14] = _pose(viewmats_rs)
-    rows[..., 14], rows[..., 15] = Ks[..., 0, 0], Ks[..., 1, 1]
-    rows[..., 16:18] = Ks[..., :2, 2]
+    rows[..., 14], rows[..., 15] = Ks.detach()[..., 0, 0], Ks.detach()[..., 1, 1]
+    rows[..., 16:18] = Ks.detach()[..., :2, 2]
     radial = 6 if model == PINHOLE else 4
     # gsplat checks the shapes of what a lens does not use, and then leaves it out.
     for name, coefficients, at, size in (
@@ -169,7 +169,7 @@ def sensors(
         if coefficients is not None:
             check_shape(name, coefficients, *dims, size)
             if model == PINHOLE or (model != FTHETA and at == 0):
-                rows[..., LENS + at : LENS + at + size] = coefficients
+                rows[..., LENS + at : LENS + at + size] = coefficients.detach()
     if model == FTHETA:
         if ftheta_coeffs is None:
             raise ShapeError("camera_model='ftheta' needs ftheta_coeffs")

@@ -12,7 +12,7 @@ import numpy as np
 from numba import prange
 
 from firstlight.render._jit import device, kernel
-from firstlight.render._projection_kernels import ALPHA_MIN, HUGE, REACH, _rotation, _unit_quat
+from firstlight.render._projection_kernels import ALPHA_MIN, REACH, _rotation, _unit_quat, has_conic
 from firstlight.render._unscented_lenses import (
     GLOBAL,
     POSE,
@@ -151,13 +151,13 @@ def project_unscented(
                 c00 += eps2d
                 c11 += eps2d
                 det = c00 * c11 - c01 * c01
-                if not (det > 0.0 and c00 > 0.0 and c11 > 0.0 and c00 < HUGE and c11 < HUGE):
+                if not has_conic(c00, c11, det):
                     continue
                 compensation = math.sqrt(sharp / det)
                 reach = REACH
                 if opacities.shape[0] > 0:
                     opacity = np.float64(opacities[n]) * compensation
-                    if not (opacity >= ALPHA_MIN):
+                    if not (opacity >= ALPHA_MIN and opacity < np.inf):
                         continue
                     reach = min(REACH, math.sqrt(2.0 * math.log(opacity / ALPHA_MIN)))
                 rx, ry = math.ceil(reach * math.sqrt(c00)), math.ceil(reach * math.sqrt(c11))

@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def quat_to_rotmat(quats: Tensor) -> Tensor:
-    """Quaternions [..., 4], any length but zero → rotation matrices [..., 3, 3]."""
+    """Quaternions [..., 4], any length from 1e-12 up → rotation matrices [..., 3, 3]."""
     w, x, y, z = torch.nn.functional.normalize(quats, dim=-1).unbind(-1)
     return torch.stack(
         [

@@ -103,7 +103,8 @@ def _noting(seen: dict[str, Weighted], name: str) -> Callable[..., None]:
 
 def _first_output(layer: Weighted, run: Callable[..., Any], inputs: Any) -> Tensor:
     outputs: list[Tensor] = []
-    hook = layer.register_forward_hook(lambda _, given, output: outputs.append(output))
+    # Copied, for an activation may write into it.
+    hook = layer.register_forward_hook(lambda _, given, output: outputs.append(output.clone()))
     try:
         run(*inputs)
     finally:

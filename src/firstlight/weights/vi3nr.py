@@ -82,7 +82,7 @@ def _backward(activation: Activation, sigma: Tensor, z: Tensor, density: Tensor)
     """How the variance of gradients changes in a layer that keeps that of signals."""
     with torch.enable_grad():
         entering = (sigma * z).requires_grad_()
-        leaving = activation(entering)
+        leaving = activation(entering.clone())  # for it may write into what it is given
         (slope,) = torch.autograd.grad(leaving.sum(), entering)
     ratio: Tensor = sigma**2 * (slope.square() * density).sum() / (leaving.detach().square() * density).sum()
     return ratio
