@@ -187,6 +187,19 @@ class TestMasks:
         assert capture.layout == "folder of photos, 1 with masks"
         assert capture.photos[1].decode().mask is None
 
+    def test_the_folder_may_be_the_working_directory(self, tmp_path, monkeypatch):
+        save_photo(tmp_path / "photos" / "a.jpg")
+        (tmp_path / "masks").mkdir()
+        Image.fromarray(self.half).save(tmp_path / "masks" / "a.png")
+        monkeypatch.chdir(tmp_path / "photos")
+        self.check(Path())
+
+    def test_the_folder_may_be_spelt_otherwise(self, tmp_path):
+        save_photo(tmp_path / "a.jpg")
+        (tmp_path / "Masks").mkdir()
+        Image.fromarray(self.half).save(tmp_path / "Masks" / "a.png")
+        self.check(tmp_path)
+
     def test_subfolders(self, tmp_path):
         save_photo(tmp_path / "images" / "s" / "a.jpg")
         (tmp_path / "masks" / "s").mkdir(parents=True)

@@ -50,9 +50,21 @@ def test_heic_through_the_extra(tmp_path):
     assert np.abs(capture.photos[0].decode().rgb.astype(int) - rgb).mean() < 4
 
 
-def test_heic_without_the_extra_says_what_to_install(tmp_path, monkeypatch):
+def test_heic_that_is_called_jpg_is_read_whatever_was_opened_before(tmp_path, monkeypatch):
+    heif = pytest.importorskip("pillow_heif")
+    monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
+    from firstlight.capture._picture import _enable_heic
+
+    _enable_heic.cache_clear()
+    heif.from_pillow(Image.fromarray(texture(320, 240))).save(tmp_path / "a.heic")
+    (tmp_path / "a.heic").rename(tmp_path / "a.jpg")
+    assert load(tmp_path).photos[0].width == 320
+
+
+@pytest.mark.parametrize("name", ["a.heic", "a.jpg"])
+def test_heic_without_the_extra_says_what_to_install(tmp_path, monkeypatch, name):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    (tmp_path / "a.heic").write_bytes(b"some bytes")
+    (tmp_path / name).write_bytes(b"\0\0\0\x18ftypheic and more")
     from firstlight.capture._picture import _enable_heic
 
     _enable_heic.cache_clear()

@@ -77,6 +77,14 @@ def test_panoramas_with_moving_cameras_are_refused_at_once(tmp_path: Path) -> No
     assert not (tmp_path / "run").exists()
 
 
+def test_panoramas_whose_cameras_training_photos_alone_should_give_are_refused(tmp_path: Path) -> None:
+    capture = load_demo()
+    capture = replace(capture, photos=[replace(photo, panorama=True) for photo in capture.photos])
+    with pytest.raises(InputError, match="--poses all"):
+        pipeline.fit(capture, "vanilla", out=tmp_path / "run", poses="train")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("seed", [-1, 2**31])
 def test_a_seed_that_a_generator_would_not_take_is_refused_at_once(tmp_path: Path, seed: int) -> None:
     with pytest.raises(InputError, match="expected 0 to"):

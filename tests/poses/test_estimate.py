@@ -20,6 +20,7 @@ from firstlight.poses._mapping import STRICT, map_incrementally, mapping_globall
 from firstlight.poses._quiet import quiet
 from firstlight.progress import Silent
 from firstlight.scene import Cameras, Capture, Cloud, Picture, Similarity
+from tests.capture.made import Notes
 from tests.poses.corner import FOCAL, HEIGHT, WIDTH, corner, look_at, photo_of, photograph, walk
 
 
@@ -145,7 +146,8 @@ def test_a_photo_held_the_other_way_is_placed_against_the_others(placed, truth):
     stray = corner(1, scene=1, prefix="other/").photos[0]
     found = place_against(placed, [stray, upright])
     assert [(v.name, v.placed) for v in found.verdicts[6:]] == [(stray.name, False), ("upright.png", True)]
-    assert found.verdicts[7].observations > 50
+    # Each point counts once, however many photos of the model show it.
+    assert 50 < found.verdicts[7].observations <= len(placed.capture.points)
     cameras = found.capture.cameras
     assert cameras is not None
     focal = float(cameras.Ks[0, 0, 0])
@@ -154,6 +156,26 @@ def test_a_photo_held_the_other_way_is_placed_against_the_others(placed, truth):
     right = replace(found.capture, cameras=replace(cameras, viewmats=viewmats))
     turned, moved = pose_errors(found.capture, right)
     assert turned < 0.3 and moved < 0.02
+
+
+def test_a_photo_of_elsewhere_is_not_placed_by_a_few_matches_that_are_chance(placed, truth):
+    other, rng = photograph(walk(1)[0], scene=1), np.random.default_rng(0)
+    known = truth.photos[2].decode().rgb
+    for k, cell in enumerate(rng.permutation(24)[:8]):  # scraps of the scene, scattered and turned
+        y, x = 60 * (cell // 6), 60 * (cell % 6)
+        v, u = rng.integers(HEIGHT - 20), rng.integers(WIDTH - 20)
+        other[y : y + 20, x : x + 20] = np.rot90(known[v : v + 20, u : u + 20], k)
+    heard = Notes()
+    found = place_against(placed, [photo_of("elsewhere.png", other)], progress=heard)
+    assert not found.verdicts[-1].placed and "shares nothing" in found.verdicts[-1].reason
+    assert "0 of 1 held-out photos placed" in heard.lines[-2]
+    assert "elsewhere.png: left out" in heard.lines[-1]
+
+
+def test_a_panorama_among_held_out_photos_is_left_out(placed):
+    panorama = replace(corner(1, scene=1).photos[0], panorama=True)
+    found = place_against(placed, [panorama])
+    assert not found.verdicts[-1].placed and "panorama" in found.verdicts[-1].reason
 
 
 def test_a_photo_is_seen_through_the_lens_that_it_shares_with_others(truth):

@@ -11,8 +11,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from firstlight.capture import load_demo
 from firstlight.errors import InputError
-from firstlight.poses import Placed, Verdict, given, load_placed, save_placed, save_poses
+from firstlight.poses import Placed, Verdict, estimate, given, load_placed, save_placed, save_poses
 from firstlight.scene import Capture, Points, SetAside
 from tests.poses.corner import corner
 
@@ -68,6 +69,19 @@ def test_what_was_saved_comes_back_bit_for_bit(placed, tmp_path):
     assert [p.name for p in back.capture.photos] == [p.name for p in placed.capture.photos]
     assert back.capture.set_aside == placed.capture.set_aside
     assert back.capture.cameras is not None and back.capture.cameras.model == "pinhole"
+
+
+def test_depths_that_came_with_photos_have_the_unit_of_found_cameras_again(tmp_path):
+    came = load_demo(with_cameras=True).select([0, 2, 4, 6]).resized(480)
+    came = replace(came, cameras=None, points=None)
+    found = estimate(came)
+    save_placed(tmp_path, found)
+    again = load_placed(tmp_path, came)
+    assert len(found.capture) == 4
+    for raw, before, after in zip(came.photos, found.capture.photos, again.capture.photos, strict=True):
+        assert raw.depth is not None and before.depth is not None and after.depth is not None
+        assert not np.allclose(raw.depth(), before.depth())
+        assert np.array_equal(before.depth(), after.depth())
 
 
 def test_without_distortion_and_points_too(placed, tmp_path):

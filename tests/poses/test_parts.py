@@ -17,15 +17,17 @@ from firstlight.poses._extend import _scale, _Seen, extend
 from firstlight.poses._features import Features, Matches
 from firstlight.poses._focal import shared_focal
 from firstlight.poses._guided import match_along_lines, sort_into_cells
+from firstlight.poses._ladder import _look
 from firstlight.poses._mapping import lens_cameras
 from firstlight.poses._matching import MAX_ANGLE, RATIO, UNIT, match_nearest
 from firstlight.poses._mirrored import flipped
-from firstlight.poses._pairs import Link
+from firstlight.poses._pairs import Link, no_link
 from firstlight.poses._refine import adjusted
 from firstlight.poses._sift import Sift, _chosen, root_sift
 from firstlight.poses._undistort import lenses_of
+from firstlight.progress import Silent
 from firstlight.scene import Cameras
-from tests.poses.corner import HEIGHT, WIDTH, look_at, photo_of, photograph
+from tests.poses.corner import HEIGHT, WIDTH, corner, look_at, photo_of, photograph
 
 
 def descriptors(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -192,6 +194,18 @@ def test_a_photo_is_placed_through_the_lens_that_the_model_found_for_another_pho
     assert np.rad2deg(step.rotation.angle()) < 0.5
     direction = step.translation / np.linalg.norm(step.translation)
     assert direction @ poses[3].translation > 0.999 * np.linalg.norm(poses[3].translation)
+
+
+def test_a_photo_whose_pairs_have_no_geometry_is_left_out_of_the_last_adjustment() -> None:
+    truth = corner(4)
+    seen = _look(truth.photos, Sift(), 0, Silent())
+    links = {pair: no_link() if 3 in pair else link for pair, link in seen.links.items()}
+    assert truth.cameras is not None
+    viewmats = truth.cameras.viewmats[:, :3].double().numpy()
+    poses = {i: pycolmap.Rigid3d(viewmat) for i, viewmat in enumerate(viewmats)}
+    names = [photo.name for photo in truth.photos]
+    model = adjusted(poses, names, seen.features, seen.cameras, links, 0)
+    assert sorted(model.reg_image_ids()) == [1, 2, 3] and model.num_points3D() > 100
 
 
 def test_what_exif_says_of_a_lens_counts_in_any_order() -> None:

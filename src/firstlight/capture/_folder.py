@@ -68,8 +68,8 @@ class Masks:
 
     def __init__(self, photos: Path) -> None:
         self.found: dict[str, Path] = {}
-        for folder in (photos.parent / _MASKS, photos / _MASKS):  # the inner one has the last word
-            if folder.is_dir() and folder != photos:
+        for folder in (*_masks_in(photos.parent), *_masks_in(photos)):  # the inner one has the last word
+            if folder != photos:
                 for name in sorted(_files_below(folder)):
                     if Path(name).suffix.lower() in PHOTO_ENDINGS:
                         self.found[Path(name).with_suffix("").as_posix().lower()] = folder / name
@@ -78,6 +78,15 @@ class Masks:
         """The mask of the photo ``name``, None when it has none."""
         stem = Path(name).with_suffix("").as_posix()
         return self.found.get(name.lower()) or self.found.get(stem.lower())
+
+
+def _masks_in(folder: Path) -> list[Path]:
+    """The folder of that name, however it is spelt: photos are not looked for in any of them."""
+    try:
+        there = sorted(folder.iterdir())
+    except OSError:  # a folder above the photos may be closed to us
+        return []
+    return [path for path in there if path.name.lower() == _MASKS and path.is_dir()]
 
 
 def read_folder(folder: Path, progress: Progress) -> Capture:

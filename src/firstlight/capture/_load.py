@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -49,7 +50,8 @@ def place_of(path: str | Path) -> str:
 def _load(path: str | Path, max_video_frames: int, progress: Progress) -> Capture:
     if str(path) == "demo":
         return load_demo()
-    path = Path(path)
+    # What lies beside "." and ".." is looked at too, and beside a link, not where it leads.
+    path = Path(os.path.abspath(path))  # noqa: PTH100
     try:
         if path.is_dir():
             return _load_folder(path, progress)

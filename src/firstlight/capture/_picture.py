@@ -26,6 +26,7 @@ PHOTO_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"}) |
 
 # Only these decoders are ever run on a file, whatever its ending says.
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "HEIF")
+_HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1"})
 # Above what cameras make (100 megapixels), a picture is a mistake or a decompression bomb: 300 MB decoded.
 MAX_PIXELS = 110_000_000
 
@@ -62,10 +63,11 @@ def opened(path: Path) -> Iterator[Image.Image]:
     try:
         if path.stat().st_size == 0:
             raise UnusableError("the file is empty (0 bytes)")
-        if path.suffix.lower() in HEIC:
-            _enable_heic()
         # Opened here and not by Pillow, which forgets to close files that it fails to read.
         with path.open("rb") as file:
+            if path.suffix.lower() in HEIC or _is_heic(file.read(12)):
+                _enable_heic()
+            file.seek(0)
             with _no_warnings():
                 image = Image.open(file, formats=_formats())
             if image.width * image.height > MAX_PIXELS:
@@ -100,6 +102,11 @@ def _formats() -> list[str]:
     """Those of the decoders that are there: HEIC comes with an extra."""
     Image.init()  # Pillow loads most decoders only then; costs nothing the second time
     return [name for name in _FORMATS if name in Image.OPEN]
+
+
+def _is_heic(beginning: bytes) -> bool:
+    """Phones and converters also call such files .jpg."""
+    return beginning[4:8] == b"ftyp" and beginning[8:12] in _HEIC_BRANDS
 
 
 def _in_words(error: Exception) -> str:

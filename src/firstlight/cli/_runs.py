@@ -64,7 +64,7 @@ def fit(
         repair: Let a diffusion model repair views between the photos, and learn from these a little: a model
             that 'firstlight doctor' lists, or a folder that diffusers saved. Slow without a GPU.
         matcher: How the same points are found in several photos: by SIFT, by networks (XFeat; ALIKED or DISK
-            with LightGlue), or by SIFT with ALIKED for photos that it cannot place.
+            with LightGlue), or by SIFT with ALIKED for photos that it cannot place (of up to 16 photos).
         resume: Go on with the run in --out that was stopped, with the same PHOTOS and the settings it began
             with.
         live: Watch the scene in the browser while it trains.

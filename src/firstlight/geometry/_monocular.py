@@ -34,7 +34,7 @@ class Monocular:
     model: its name on the Hugging Face hub, or a folder. Only safetensors are read, and no code that comes
     with a model is run. What the network says of each photo is fitted to the photo's sparse points by a scale
     and an offset, in depth or in inverse depth, whichever fits better: some networks give the one, some the
-    other. A photo with fewer than eight points has no depth.
+    other. A photo with fewer than a dozen points has no depth.
     """
 
     model: str

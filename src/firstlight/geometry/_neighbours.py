@@ -15,6 +15,8 @@ from firstlight.scene.cameras import ROUNDING
 Doubles = npt.NDArray[np.float64]
 
 FEW = 12  # points that two photos share, from which on points speak for what they see in common
+MANY = 10_000  # of those that a view sees, of which no more are asked
+ASKED = 2_000  # of them about each other view
 MAX_ERROR = 2.0  # pixels of reprojection error, above which a point is not believed
 NARROW = 4.0  # degrees between two views of a point; below it depth becomes uncertain …
 WIDE = 20.0  # … and above it pictures of the same thing become unlike, by half at
@@ -35,7 +37,7 @@ def choose_neighbours(views: Sequence[View], points: Points | None, most: int) -
     """For each view up to ``most`` others that see the same things at a useful angle, the best first."""
     chosen = []
     for i, view in enumerate(views):
-        seen = points_in(i, view, points)
+        seen = _evenly(points_in(i, view, points), ASKED)
         scores = np.array(
             [0.0 if k == i else _usefulness(view, other, seen) for k, other in enumerate(views)]
         )
@@ -45,7 +47,7 @@ def choose_neighbours(views: Sequence[View], points: Points | None, most: int) -
 
 
 def points_in(index: int, view: View, points: Points | None) -> Doubles:
-    """World points [P, 3] that a view sees; none where they are too few to say much."""
+    """World points [P, 3] that a view sees, at most MANY; none where they are too few to say much."""
     if points is not None:
         xyz = points.xyz.double().numpy()
         good = np.isfinite(xyz).all(1) & ~(points.error.numpy() > MAX_ERROR)
@@ -55,8 +57,13 @@ def points_in(index: int, view: View, points: Points | None) -> Doubles:
         xyz = xyz[good]
         xyz = xyz[view.inside(*view.project(xyz))]
         if len(xyz) >= FEW:
-            return np.asarray(xyz)
+            return _evenly(xyz, MANY)
     return np.zeros((0, 3))
+
+
+def _evenly(points: Doubles, most: int) -> Doubles:
+    """Every so many-th of them: a scan that came without tracks has millions."""
+    return np.asarray(points[:: -(-len(points) // most) or 1])
 
 
 def _usefulness(view: View, other: View, seen: Doubles) -> float:

@@ -54,11 +54,14 @@ def find_cameras(
 ) -> Placed:
     """Cameras from the photos: from all, or from those that ``alone`` trains on, and no others.
 
-    Its held-out photos are then placed against these. InputError when two photos cannot be placed.
+    Its held-out photos are then placed against these. InputError when two photos cannot be placed, and for
+    panoramas that are to be placed so.
     """
     method = partial(structure_from_motion, matcher=get_matcher(matcher), guess=guess)
     if alone is None:
         return estimate(capture, seed=seed, progress=progress, method=method)
+    if 2 * sum(capture.photos[i].panorama for i in alone.train) > len(alone.train):
+        raise InputError("Panoramas cannot be placed against others. Find all cameras together: --poses all.")
     placed = estimate(capture.select(alone.train), seed=seed, progress=progress, method=method)
     held_out = [capture.photos[i] for i in alone.test]
     return place_against(placed, held_out, seed=seed, progress=progress) if held_out else placed

@@ -14,17 +14,18 @@ from scipy.spatial import cKDTree
 from firstlight.errors import InputError
 from firstlight.poses._features import Features, extract_all
 from firstlight.poses._lens import Floats
-from firstlight.poses._mapping import lens_group
+from firstlight.poses._mapping import lens_cameras, lens_group
+from firstlight.poses._pairs import Link, link_photos, match_photos
 from firstlight.poses._placed import Placed, Verdict
 from firstlight.poses._resection import resect
 from firstlight.poses._sift import Sift
 from firstlight.poses._undistort import lenses_of
+from firstlight.poses._verdicts import spoken
 from firstlight.progress import Progress, Silent
-from firstlight.scene import Cameras, Photo, Points, SetAside
+from firstlight.scene import Cameras, Capture, Photo, Points, SetAside
 
 _NEAR = 2.0  # pixels between a keypoint and where a point of the model is seen
 _ENOUGH = 12  # points by which a photo counts as placed
-_SHARED = 8  # matches with a photo of the model, to start from its camera where points are too few
 
 
 class _Known(NamedTuple):
@@ -32,7 +33,7 @@ class _Known(NamedTuple):
 
     features: Features
     rows: npt.NDArray[np.int64]  # [M] keypoints
-    xyz: Floats  # [M, 3]
+    points: npt.NDArray[np.int64]  # [M] which points of the model they are
 
 
 class _Found(NamedTuple):
@@ -51,22 +52,32 @@ def place_against(
     This is for photos that a method must not have seen but is measured with. Each gets the lens that it
     shares with photos of the model, or else that of the photo with which it has most in common, and its pose
     by PnP from points of the model; where these are too few, it starts from the pose of that photo, and the
-    verdict says so. One that has nothing in common with any is left out. Points and their tracks stay as they
-    are. InputError for panoramas.
+    verdict says so. One that has nothing in common with any is left out, and ``progress`` is told; so is a
+    panorama. Points and their tracks stay as they are. InputError when the model is of panoramas.
     """
     progress = progress or Silent()
-    model, cameras, points = placed.capture, placed.capture.cameras, placed.capture.points
+    model, cameras = placed.capture, placed.capture.cameras
     assert cameras is not None
-    if cameras.model != "pinhole" or any(photo.panorama for photo in photos):
+    if cameras.model != "pinhole":
         raise InputError("Panoramas cannot be placed against other photos. Find all cameras together.")
-    features = extract_all(list(model.photos) + list(photos), Sift(), progress)
-    known = [_known(features[i], cameras.select([i]), points, i) for i in range(len(model))]
+    everything, first = [*model.photos, *photos], len(model)
+    features = extract_all(everything, Sift(), progress)
+    new = [first + k for k, photo in enumerate(photos) if not photo.panorama]
+    pairs = [(i, k) for k in new for i in range(first)]
+    matches = match_photos(everything, features, Sift(), progress, pairs, Sift().count)
+    links = link_photos(features, lens_cameras(everything), matches, seed, progress)
+    known = [_known(features[i], cameras.select([i]), model.points, i) for i in range(first)]
     found = [
-        _find(photo, features[len(model) + k], known, model.photos, cameras, seed)
-        for k, photo in enumerate(photos)
+        _find(photo, features[k], [links[i, k] for i in range(first)], known, model, seed)
+        if k in new
+        else Verdict(photo.name, False, "a panorama among ordinary photos")
+        for k, photo in enumerate(photos, first)
     ]
     kept = [(photo, one) for photo, one in zip(photos, found, strict=True) if isinstance(one, _Found)]
     lost = [one for one in found if isinstance(one, Verdict)]
+    progress.note(f"{len(kept)} of {len(photos)} held-out photos placed against these")
+    for line in spoken(lost):
+        progress.note(line)
     capture = replace(
         model,
         photos=model.photos + [photo for photo, _ in kept],
@@ -79,7 +90,7 @@ def place_against(
 
 def _known(features: Features, camera: Cameras, points: Points | None, photo: int) -> _Known:
     if points is None or len(features) == 0:
-        return _Known(features, np.zeros(0, np.int64), np.zeros((0, 3)))
+        return _Known(features, np.zeros(0, np.int64), np.zeros(0, np.int64))
     seen = points.track_point[points.track_photo == photo]
     xyz = points.xyz[seen].double()
     viewmat = camera.viewmats[0].double()
@@ -87,46 +98,47 @@ def _known(features: Features, camera: Cameras, points: Points | None, photo: in
     xy, _ = lenses_of(camera)[0].project(local[:, 0] / local[:, 2], local[:, 1] / local[:, 2])
     away, rows = cKDTree(features.xy).query(xy)
     near = away < _NEAR
-    return _Known(features, rows[near].astype(np.int64), xyz.numpy()[near])
+    return _Known(features, rows[near].astype(np.int64), seen.numpy()[near])
 
 
 def _find(
-    photo: Photo,
-    features: Features,
-    known: list[_Known],
-    model_photos: list[Photo],
-    cameras: Cameras,
-    seed: int,
+    photo: Photo, features: Features, links: list[Link], known: list[_Known], model: Capture, seed: int
 ) -> _Found | Verdict:
-    matches = [Sift().match(features, one.features).rows for one in known]
-    partner = int(np.argmax([len(rows) for rows in matches]))
-    shared, name = len(matches[partner]), model_photos[partner].name
-    if shared < _SHARED:
+    """``links``: with each photo of the model."""
+    assert model.cameras is not None
+    partner = max(range(len(links)), key=lambda i: (links[i].inliers, len(links[i].matches)))
+    shared, name = links[partner].inliers, model.photos[partner].name
+    lens = _lens(photo, partner, model.photos, model.cameras)
+    pixels, xyz = _correspondences(features, links, known, model.points)
+    pose = resect(pixels, xyz, lens, fewest=_ENOUGH, seed=seed)
+    if pose is not None:
+        inliers = int(pose.inliers.sum())
+        reason = f"placed by {inliers} points of the other photos, without changing these"
+        verdict = Verdict(photo.name, True, reason, observations=inliers, matches=shared, partner=name)
+        return _Found(pose.viewmat, lens, verdict)
+    # A handful of matches with a photo of another place is chance: only a geometry that many agree on counts.
+    if not links[partner].verified:
         reason = features.trouble or "shares nothing with the photos that the scene is made from"
         return Verdict(photo.name, False, reason)
-    pixels, xyz = _correspondences(features, matches, known)
-    lens = _lens(photo, partner, model_photos, cameras)
-    pose = resect(pixels, xyz, lens, fewest=_ENOUGH, seed=seed)
-    if pose is None:
-        viewmat = cameras.viewmats[partner].double().numpy()
-        reason = f"not placed by points; starts from the camera of {name}, with which it shares most"
-        return _Found(viewmat, lens, Verdict(photo.name, True, reason, matches=shared, partner=name))
-    inliers = int(pose.inliers.sum())
-    reason = f"placed by {inliers} points of the other photos, without changing these"
-    verdict = Verdict(photo.name, True, reason, observations=inliers, matches=shared, partner=name)
-    return _Found(pose.viewmat, lens, verdict)
+    viewmat = model.cameras.viewmats[partner].double().numpy()
+    reason = f"not placed by points; starts from the camera of {name}, with which it shares most"
+    return _Found(viewmat, lens, Verdict(photo.name, True, reason, matches=shared, partner=name))
 
 
 def _correspondences(
-    features: Features, matches: list[npt.NDArray[np.uint32]], known: list[_Known]
+    features: Features, links: list[Link], known: list[_Known], points: Points | None
 ) -> tuple[Floats, Floats]:
-    """Pixels [M, 2] of the photo and the points [M, 3] of the model that are seen there."""
-    pixels, points = [np.zeros((0, 2))], [np.zeros((0, 3))]
-    for rows, one in zip(matches, known, strict=True):
-        _, here, there = np.intersect1d(rows[:, 1], one.rows, return_indices=True)
-        pixels.append(features.xy[rows[here, 0]].astype(np.float64))
-        points.append(one.xyz[there])
-    return np.concatenate(pixels), np.concatenate(points)
+    """Pixels [M, 2] of the photo and the points [M, 3] of the model that are seen there, each pair once."""
+    pairs = [np.zeros((0, 2), np.int64)]
+    for link, one in zip(links, known, strict=True):
+        rows = link.matches.rows.astype(np.int64)
+        _, here, there = np.intersect1d(rows[:, 0], one.rows, return_indices=True)
+        pairs.append(np.stack([rows[here, 1], one.points[there]], 1))
+    if points is None:
+        return np.zeros((0, 2)), np.zeros((0, 3))
+    # What several photos of the model show must not speak once for each of them.
+    distinct = np.unique(np.concatenate(pairs), axis=0)
+    return features.xy[distinct[:, 0]].astype(np.float64), points.xyz.double().numpy()[distinct[:, 1]]
 
 
 def _lens(photo: Photo, partner: int, model_photos: list[Photo], cameras: Cameras) -> Cameras:

@@ -29,6 +29,10 @@ class Backed:
     def at_once(self) -> int:
         return self.first.at_once
 
+    def prepare(self) -> None:
+        self.first.prepare()
+        self.last.prepare()
+
     def describe(self, photo: Photo) -> Features:
         return self.first.describe(photo)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from firstlight.poses._depths import depths_to_scene
@@ -27,7 +29,8 @@ def estimate(
     to photograph next, when no two photos can be placed.
     """
     placed = method(capture, seed=seed, progress=progress or Silent())
-    return Placed(upright(depths_to_scene(placed.capture)), placed.verdicts, placed.method)
+    settled = replace(upright(placed.capture), photos=placed.capture.photos)  # with depths as they came
+    return Placed(depths_to_scene(settled), placed.verdicts, placed.method)
 
 
 def given(capture: Capture) -> Placed:

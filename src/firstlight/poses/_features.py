@@ -59,6 +59,9 @@ class Matcher(Protocol):
     def at_once(self) -> int:
         """Photos that are looked at side by side, as memory allows."""
 
+    def prepare(self) -> None:
+        """Load what it needs, if that is not done yet. InputError: it is not here, and how to get it."""
+
     def describe(self, photo: Photo) -> Features:
         """Keypoints of one photo, none where its mask says to ignore it. InputError: it cannot be decoded."""
 

@@ -11,10 +11,12 @@ from typing import Any, cast
 from firstlight.errors import InputError
 from firstlight.files.atomic import atomic_write
 from firstlight.files.tensors import load_tensors, save_tensors
+from firstlight.poses._depths import depths_to_scene
 from firstlight.poses._placed import Placed, Verdict
 from firstlight.scene import CameraModel, Cameras, Capture, Photo, Points, SetAside
 
 _CAMERAS = ("viewmats", "Ks", "width", "height", "distortion")
+_CAMERA = ("viewmat", "K", "width", "height", "model", "distortion")  # of a photo in poses.json
 _POINTS = ("xyz", "rgb", "error", "track_point", "track_photo")
 PLACED_FILE = "poses.safetensors"
 _FORMAT = "firstlight poses 1"
@@ -27,9 +29,9 @@ _CONVENTION = (
 def save_poses(path: Path, placed: Placed) -> None:
     """Write every photo's verdict, and the camera of each that was placed, as JSON.
 
-    ``{"photos": [{"name", "placed", "viewmat": 4×4 or null, "K": 3×3 or null, "width", "height", "model",
-    "distortion": 8 numbers or null, "reason", "error_px", "observations", "matches", "partner",
-    "confidence"}], "method", "convention"}``
+    ``{"photos": [{"name", "placed", "viewmat": 4×4, "K": 3×3, "width", "height", "model", "distortion": 8
+    numbers, "reason", "error_px", "observations", "matches", "partner", "confidence"}], "method",
+    "convention"}``; what is not known is null.
     """
     place = {photo.name: i for i, photo in enumerate(placed.capture.photos)}
     photos = [_row(verdict, placed.capture, place.get(verdict.name)) for verdict in placed.verdicts]
@@ -40,7 +42,7 @@ def save_poses(path: Path, placed: Placed) -> None:
 
 def _row(verdict: Verdict, capture: Capture, i: int | None) -> dict[str, Any]:
     cameras = capture.cameras
-    row = asdict(verdict) | {"viewmat": None, "K": None, "model": None, "distortion": None}
+    row = asdict(verdict) | dict.fromkeys(_CAMERA)
     if i is None or cameras is None:
         return row
     row |= {
@@ -79,6 +81,7 @@ def save_placed(folder: Path, placed: Placed) -> None:
 def load_placed(folder: Path, capture: Capture) -> Placed:
     """What ``save_placed`` wrote, for the photos of ``capture`` by name; cameras and points bit for bit.
 
+    Depths of a capture that came without cameras are scaled to these, as ``estimate`` does.
     InputError when the file is missing or broken, or when a photo that was placed is not in the capture or
     has another size.
     """
@@ -102,7 +105,7 @@ def load_placed(folder: Path, capture: Capture) -> Placed:
         raise InputError(f"{path}: is damaged ({error}). Delete it to make it anew.") from error
     photos = _photos_of(sizes, capture, path)
     placed = replace(capture, photos=photos, cameras=cameras, points=points, set_aside=aside)
-    return Placed(placed, verdicts, method)
+    return Placed(placed if capture.posed else depths_to_scene(placed), verdicts, method)
 
 
 def _photos_of(sizes: Sequence[tuple[str, int, int]], capture: Capture, path: Path) -> list[Photo]:

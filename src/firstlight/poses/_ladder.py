@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -29,7 +30,7 @@ from firstlight.poses._mapping import (
     write_database,
 )
 from firstlight.poses._mirrored import without_mirrored
-from firstlight.poses._pairs import CHANCE, FULL, Links, link_photos, match_photos, unlinked
+from firstlight.poses._pairs import CHANCE, FULL, Links, link_photos, match_photos, no_link
 from firstlight.poses._parallax import shows_parallax
 from firstlight.poses._placed import Placed, Verdict
 from firstlight.poses._quiet import quiet
@@ -105,6 +106,7 @@ def structure_from_motion(
     guess: cameras to begin with, from a pretrained network say. They bear out matches and are adjusted to
     these; what comes of it is kept where it explains more than the ladder does.
     """
+    matcher.prepare()  # better now than after minutes
     with quiet():
         photos, aside = _one_kind(capture)
         if len(photos) < 2:
@@ -122,8 +124,10 @@ def structure_from_motion(
     progress.note(f"{len(placed.capture)} of {len(photos)} photos placed ({placed.method})")
     for line in spoken(placed.verdicts):
         progress.note(line)
-    if best.missing and matcher == LOOK and len(photos) <= FEW_BACKED and not photos[0].panorama:
+    if best.missing and matcher == LOOK and _may_be_backed(photos):
         progress.note("  Networks may place photos that SIFT cannot: --matcher sift+aliked (extra lightglue)")
+    if best.missing and isinstance(matcher, Backed) and not _may_be_backed(photos):
+        progress.note(f"  No network was asked about these: it is of up to {FEW_BACKED} ordinary photos")
     return placed
 
 
@@ -136,11 +140,16 @@ def _one_kind(capture: Capture) -> tuple[list[Photo], list[SetAside]]:
     return photos, [SetAside(p.name, kind) for p in capture.photos if p.panorama != keep]
 
 
+def _may_be_backed(photos: Sequence[Photo]) -> bool:
+    """Whether keypoints of a second kind are asked for: they cost a network's look at many pairs."""
+    return len(photos) <= FEW_BACKED and not photos[0].panorama
+
+
 def _climb(
     photos: list[Photo], matcher: Matcher, guess: Guess | None, seed: int, progress: Progress
 ) -> Attempt:
     first, last = (matcher.first, matcher.last) if isinstance(matcher, Backed) else (matcher, None)
-    last = last if len(photos) <= FEW_BACKED and not photos[0].panorama else None
+    last = last if _may_be_backed(photos) else None
     evidence = _look(photos, first, seed, progress)
     begun = Attempt("", evidence, [])
     if guess is not None and not photos[0].panorama:
@@ -214,13 +223,15 @@ def _backed_up(best: Attempt, matcher: Matcher, seed: int, progress: Progress) -
     """The mappers with keypoints of a second kind, which new pairs must be sure of.
 
     What a network matches between photos of different things is not spread by chance as SIFT's wrong matches
-    are, so that bare counts say little.
+    are, so that bare counts say little. A pair that is not sure keeps what it had without them.
     """
     photos, before = best.evidence.photos, best.evidence.links
     features, matches = back_up(photos, best.evidence.features, before, best.missing, matcher, progress)
     found = _linked(photos, features, matches, seed, progress)
     links = {
-        pair: link if is_sure(link) or (pair in before and before[pair].verified) else unlinked(link)
+        pair: link
+        if is_sure(link) or (pair in before and before[pair].verified)
+        else before.get(pair, no_link())
         for pair, link in found.links.items()
     }
     found = _along_lines(replace(found, links=links), seed, progress)

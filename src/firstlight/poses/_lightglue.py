@@ -49,6 +49,10 @@ class LightGlued:
     def at_once(self) -> int:
         return 1
 
+    def prepare(self) -> None:
+        _keypoint_network(self.keypoints)
+        _matcher(self.keypoints)
+
     def describe(self, photo: Photo) -> Features:
         def find(pixels: Tensor) -> tuple[Tensor, Tensor]:
             xy, scores, descriptors = _find(self.keypoints, pixels, self.count)

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-import pycolmap
 
-from firstlight.poses._features import Features, Matches, Pair
+from firstlight.poses._features import Features, Pair
 from firstlight.poses._matching import match_nearest
-from firstlight.poses._pairs import Link, Links, over_pairs
+from firstlight.poses._pairs import Links, no_link, over_pairs
 from firstlight.progress import Progress
 
 COMPARED = 1024  # keypoints of each photo
@@ -41,5 +40,4 @@ def without_mirrored(features: Sequence[Features], links: Links, progress: Progr
 
     verified = [pair for pair, link in links.items() if link.verified]
     found = over_pairs(is_mirrored, verified, "Verifying", progress)
-    nothing = Link(Matches.none(), pycolmap.TwoViewGeometry())
-    return {pair: nothing if found.get(pair, False) else link for pair, link in links.items()}
+    return {pair: no_link() if found.get(pair, False) else link for pair, link in links.items()}

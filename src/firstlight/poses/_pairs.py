@@ -50,9 +50,9 @@ class Link:
 Links = dict[Pair, Link]
 
 
-def unlinked(link: Link) -> Link:
-    """``link`` without a geometry that could be believed."""
-    return Link(link.matches, pycolmap.TwoViewGeometry())
+def no_link() -> Link:
+    """Between photos that share nothing."""
+    return Link(Matches.none(), pycolmap.TwoViewGeometry())
 
 
 @contextmanager

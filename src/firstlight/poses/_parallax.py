@@ -13,11 +13,11 @@ from firstlight.scene import Photo
 
 Floats = npt.NDArray[np.float64]
 
-# A turn explains a pair when it leaves three quarters of its matches within this share of the picture width.
+# A turn explains a pair when it leaves three quarters of its matches within this share of the long side.
 _EXPLAINED = 0.003
 _TRUSTED = 0.9  # of a pair's matches: one that is far off turns all by a degree
 _FITS = 4  # of a turn to the matches that the turn before explains best
-_FOCALS = np.geomspace(0.4, 6.0, 28)  # tried, in picture widths, where EXIF says nothing
+_FOCALS = np.geomspace(0.4, 6.0, 28)  # tried, of the long side, where EXIF says nothing
 
 
 def shows_parallax(photos: Sequence[Photo], features: Sequence[Features], links: Links) -> bool:
@@ -55,20 +55,20 @@ def _left_over(
 
 
 def _rays(photo: Photo, xy: npt.NDArray[np.float32], focal: float) -> Floats:
-    """Unit directions [N, 3] of pixels [N, 2]; ``focal`` in widths, for photos without EXIF."""
+    """Unit directions [N, 3] of pixels [N, 2]; ``focal`` of the long side, for photos without EXIF."""
     if photo.panorama:
         longitude = (xy[:, 0] / photo.width - 0.5) * 2 * np.pi
         latitude = (xy[:, 1] / photo.height - 0.5) * np.pi
         level = np.cos(latitude)
         return np.stack([level * np.sin(longitude), np.sin(latitude), level * np.cos(longitude)], -1)
-    pixels = _focal(photo, focal) * photo.width
+    pixels = _focal(photo, focal) * max(photo.width, photo.height)
     middle = np.array([photo.width / 2, photo.height / 2])
     rays = np.concatenate([(xy - middle) / pixels, np.ones((len(xy), 1))], 1)
     return np.asarray(rays / np.linalg.norm(rays, axis=1, keepdims=True))
 
 
 def _focal(photo: Photo, otherwise: float) -> float:
-    """Pixels a radian in the middle of a photo, in picture widths."""
+    """Pixels a radian in the middle of a photo, of its long side: the same however the camera is held."""
     if photo.panorama:
         return 1 / (2 * np.pi)
-    return otherwise if photo.focal is None else photo.focal / photo.width
+    return otherwise if photo.focal is None else photo.focal / max(photo.width, photo.height)

@@ -136,8 +136,10 @@ def _adjusted(
     )
     refined = pycolmap.Reconstruction()
     mapper.begin_reconstruction(refined)
-    for i, pose in placed.items():
-        frame = refined.image(i + 1).frame
+    # A photo of which no pair kept its geometry is not among those that the mapper knows.
+    known = [i for i in placed if refined.exists_image(i + 1)]
+    for i in known:
+        frame, pose = refined.image(i + 1).frame, placed[i]
         frame.rig_from_world = pose
         mapper.observation_manager.register_frame(frame.frame_id)
     triangulation, adjustment = options.get_triangulation(), options.get_global_bundle_adjustment()
@@ -146,7 +148,7 @@ def _adjusted(
         mapper_options.filter_max_reproj_error = tolerance[0]
         triangulation.create_max_angle_error = triangulation.continue_max_angle_error = tolerance[1]
         triangulation.complete_max_reproj_error = tolerance[0]
-    for i in placed:
+    for i in known:
         mapper.triangulate_image(triangulation, i + 1)
     adjustment.ceres.solver_options.max_num_iterations = ITERATIONS
     adjustment.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY

@@ -49,6 +49,9 @@ class Sift:
         size = (photo.width, photo.height)
         return Features(xy * to_photo, root_sift(descriptors), rgb[row, column], size, UNIT)
 
+    def prepare(self) -> None:
+        pass
+
     def match(self, a: Features, b: Features, count: int | None = None) -> Matches:
         return match_nearest(a.descriptors[:count], b.descriptors[:count])
 

@@ -30,6 +30,9 @@ class Xfeat:
     def at_once(self) -> int:
         return 1
 
+    def prepare(self) -> None:
+        _network()
+
     def describe(self, photo: Photo) -> Features:
         def find(pixels: Tensor) -> tuple[Tensor, Tensor]:
             found = _network()[0].detectAndCompute(pixels, top_k=self.count)[0]
