@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -20,6 +21,7 @@ from firstlight.cli import main
 from firstlight.cli._listings import EXTRAS
 from firstlight.cli._output import conclude, write_json
 from firstlight.scene import Gaussians
+from tests.scenes import random_gaussians
 
 
 def noise(seed: int, size: tuple[int, int] = (400, 300)) -> Image.Image:
@@ -35,6 +37,20 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     message = next(line for line in error.splitlines() if line.startswith("firstlight: "))
     assert "Traceback" not in error
     return message
+
+
+def test_a_name_that_the_terminal_cannot_show_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    random_gaussians(4).save(tmp_path / "a.ply")
+    monkeypatch.setattr(sys, "stdout", shown)
+    assert main(["convert", str(tmp_path / "a.ply"), str(tmp_path / "größe\udcff.splat")]) == 0
+    assert (tmp_path / "größe\udcff.splat").exists()
+
+
+def test_a_name_that_is_too_long_is_one_message(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "too long" in refused(capsys, "info", "a" * 300)
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ class Terminal:
         self.console = console or Console(highlight=False, stderr=True)
 
     def note(self, text: str) -> None:
-        self.console.print(text, markup=False)
+        self.console.print(text, markup=False, emoji=False, soft_wrap=True)  # paths stay what they are
 
     @contextmanager
     def stage(self, title: str, total: int | None = None) -> Iterator[Stage]:

@@ -44,6 +44,14 @@ def test_a_folder_that_is_left_empty_goes_again(tmp_path: Path) -> None:
     assert (tmp_path / "b" / "made").exists()
 
 
+def test_an_empty_folder_that_was_there_before_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is another's, and may be a mount point or the working directory."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="no photo"), alone_in(Path()):
+        raise InputError("no photo in it")
+    assert tmp_path.is_dir()
+
+
 def test_a_folder_that_cannot_be_made_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot be made"), alone_in(tmp_path / "file" / "below"):

@@ -12,7 +12,7 @@ import torch
 import firstlight as fl
 from firstlight.cli import main
 from firstlight.errors import InputError
-from firstlight.files import FORMATS
+from firstlight.files import FORMATS, scene_file
 from firstlight.render import render_camera
 from firstlight.scene import Gaussians, Similarity
 from tests.scenes import random_gaussians, ring
@@ -137,6 +137,8 @@ def test_on_the_command_line(tmp_path: Path, scene: Gaussians, capsys: pytest.Ca
     said = capsys.readouterr().out
     assert "SPZ" in said and "100 of" in said and "degree 1" in said
     assert main(["convert", str(run), str(tmp_path / "folder" / "meta.json")]) == 0
+    assert main(["convert", str(run), str(run / "meta.json")]) == 0
+    assert scene_file(run) == run / "scene.ply"  # a run stays its own scene
     assert main(["info", str(tmp_path / "folder")]) == 0
     assert main(["convert", str(run), str(tmp_path / "huge.ply"), "--scale", "1e300"]) == 2
     assert "huge.ply" in capsys.readouterr().err

@@ -126,6 +126,13 @@ def test_units_of_the_page() -> None:
     np.testing.assert_allclose(back.scales.sum(), scene.scales.sum(), rtol=1e-4)
 
 
+def test_a_scene_in_one_place_far_from_the_middle_is_packed() -> None:
+    scene = random_gaussians(20, 0)
+    scene.means = torch.full_like(scene.means, 704002.375)
+    packed = pack(scene, frame_scene(scene, None))
+    assert unpack(packed).finite().all()
+
+
 def test_higher_degrees_are_cut() -> None:
     assert pack(random_gaussians(5, 4), HERE).header["degree"] == 3
 

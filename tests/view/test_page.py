@@ -83,7 +83,10 @@ def drag_and_walk(page: Any, first: Pixels, gaussians: Gaussians) -> None:
     page.mouse.click(5, 5)
     page.keyboard.down("s")  # backwards, which however slow the browser is cannot go past the scene
     wait_for(page, lambda pixels: 1e-4 < share_of(pixels, RED) < 0.8 * share_of(first, RED))
+    page.keyboard.down("Control")
     page.keyboard.up("s")
+    page.keyboard.up("Control")
+    assert page.evaluate("() => firstlight.panes[0].controls.pressed.size") == 0
     page.mouse.move(100, 250)
     far = settled_look(page)
     page.mouse.wheel(0, -300)
@@ -106,6 +109,10 @@ def stand_where_photos_were_taken(page: Any, example: Example) -> None:
     np.testing.assert_allclose(target, CENTER, atol=0.3)
     page.wait_for_function("() => document.querySelector('#photo').naturalWidth === 480")
     assert example.decoded == ["2.jpg"]
+    page.mouse.move(200, 150)
+    page.mouse.wheel(0, 30)
+    assert page.evaluate("() => firstlight.stoodIn") == -1  # so that it can be seen and chosen again
+    assert page.get_by_label("Go to").input_value() == "0" and not page.locator("#photo").is_visible()
 
     page.get_by_role("button", name="Reset view").click()
     page.get_by_label("Cameras", exact=True).check()
@@ -126,6 +133,10 @@ def stand_where_photos_were_taken(page: Any, example: Example) -> None:
 
     page.get_by_label("Place on the captured path").fill("2")
     np.testing.assert_allclose(view_of(page)[0], cameras.centers[2], atol=1e-3)
+    page.get_by_role("button", name="Fly along").click()
+    page.mouse.move(200, 150)
+    page.mouse.wheel(0, 30)
+    assert not page.evaluate("() => firstlight.flight.on")
     page.get_by_role("button", name="Fly along").click()
     page.wait_for_function("() => firstlight.flight.t === 3 && !firstlight.flight.on", timeout=240_000)
     np.testing.assert_allclose(view_of(page)[0], cameras.centers[3], atol=1e-3)

@@ -6,6 +6,7 @@ Exit status: 0 done, 2 the input cannot be used (the message says which file and
 from __future__ import annotations
 
 import errno
+import io
 import sys
 from collections.abc import Callable, Sequence
 
@@ -36,7 +37,10 @@ COMMANDS: dict[str, Callable[..., int]] = {
 }
 
 # What the operating system says when the place, not firstlight, is at fault.
-_PLACE_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT}
+_PLACE_ERRORS = {
+    errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT,
+    errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP,
+}  # fmt: skip
 
 app = tyro.extras.SubcommandApp()
 for name, command in COMMANDS.items():
@@ -45,6 +49,9 @@ for name, command in COMMANDS.items():
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show must not end a run
+            stream.reconfigure(errors="backslashreplace")
     try:
         return int(
             app.cli(

@@ -25,7 +25,7 @@ def view(scenes: Annotated[Positional[tuple[Path, ...]], arg(metavar="SCENE|RUN"
     from firstlight.view import open_scene
 
     viewer = open_scene(*scenes, port=port)
-    print(f"Open {viewer.url} in a browser. Ctrl-C ends it.")
+    print(f"Open {viewer.url} in a browser. Ctrl-C ends it.", flush=True)  # into a pipe or a log too
     viewer.wait()
     return 0
 

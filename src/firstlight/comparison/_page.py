@@ -125,7 +125,7 @@ def _table(shown: list[_Shown]) -> Html:
     return element("div", element("table", head, *rows, class_="numbers-table"), class_="wide")
 
 
-def _table_row(item: _Shown, columns: list[Column], best: Mapping[str, str]) -> Html:
+def _table_row(item: _Shown, columns: list[Column], best: Mapping[str, set[str]]) -> Html:
     row = item.row
     swatch = element("i", class_="swatch", data_color=item.color)
     if not row.numbers:
@@ -135,20 +135,21 @@ def _table_row(item: _Shown, columns: list[Column], best: Mapping[str, str]) -> 
             element(
                 "td",
                 row.words(column.key, column.digits),
-                class_="best" if best.get(column.key) == row.recipe else None,
+                class_="best" if row.recipe in best.get(column.key, ()) else None,
             )
             for column in columns
         ]
     return element("tr", element("th", swatch, row.recipe), *cells, data_recipe=row.recipe)
 
 
-def _best(rows: list[Row]) -> dict[str, str]:
-    """Metric → the recipe that is best in it."""
+def _best(rows: list[Row]) -> dict[str, set[str]]:
+    """Metric → the recipes that are best in it."""
     found = {}
     for column in COLUMNS:
         values = {row.recipe: row.numbers[column.key].mean for row in rows if column.key in row.numbers}
         if len(values) > 1:
-            found[column.key] = (max if column.more else min)(values, key=values.__getitem__)
+            most = (max if column.more else min)(values.values())
+            found[column.key] = {recipe for recipe, value in values.items() if value == most}
     return found
 
 

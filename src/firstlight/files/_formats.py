@@ -139,15 +139,15 @@ def files_of(path: Path) -> list[Path]:
 
 
 def scene_file(path: str | Path) -> Path:
-    """The file to read for ``path``: itself, or in a folder its meta.json (SOG) or scene.ply (a run)."""
+    """The file to read for ``path``: itself, or in a folder its scene.ply (a run) or meta.json (SOG)."""
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such file.")
-    for inside in (_sog.META, "scene.ply") if path.is_dir() else ():
+    for inside in ("scene.ply", _sog.META) if path.is_dir() else ():
         if (path / inside).is_file():
             return path / inside
     if not path.is_file():
-        raise InputError(f"{path}: not a file, nor a folder with a {_sog.META} or scene.ply.")
+        raise InputError(f"{path}: not a file, nor a folder with a scene.ply or {_sog.META}.")
     return path
 
 

@@ -13,12 +13,13 @@ from firstlight.errors import InputError
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Keep ``folder`` for this process during the block; one that the block leaves empty is taken away.
+    """Keep ``folder`` for this process during the block; one made for it and left empty is taken away.
 
     The lock is on the folder itself and goes with the process, however that ends. Windows has none such:
     there, and where a file system has no locks, the block runs unguarded. InputError when another process
     has the folder, or when it cannot be made.
     """
+    made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -27,7 +28,7 @@ def alone_in(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            if folder.is_dir() and not any(folder.iterdir()):
+            if made and folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
 
 

@@ -74,9 +74,9 @@ class Run:
             return
         for name in (RUN_FILE, "poses.json", PLACED_FILE, GEOMETRY_FILE, "metrics.jsonl"):
             (self.folder / name).unlink(missing_ok=True)
-        for folder in (self.folder / "checkpoints", self.folder):
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+        checkpoints = self.folder / "checkpoints"
+        if checkpoints.is_dir() and not any(checkpoints.iterdir()):
+            checkpoints.rmdir()
 
 
 def new_folder(base: Path) -> Path:

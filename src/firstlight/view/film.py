@@ -12,7 +12,7 @@ import torch
 from av.video.reformatter import ColorRange, Colorspace
 
 from firstlight.errors import InputError
-from firstlight.files.atomic import atomic_write
+from firstlight.files.atomic import atomic_folder, atomic_write
 from firstlight.progress import Progress, Silent
 from firstlight.scene import Cameras, Gaussians
 from firstlight.view.links import look_from, read_view
@@ -80,10 +80,8 @@ def read_colour(text: str) -> tuple[float, float, float]:
 
 def write_video(frames: Iterable[Pixels], path: Path, fps: int) -> None:
     """H.264 at ``path``; what stood there stays until the film is whole. Frames [H, W, 3] of even sizes."""
-    with (
-        atomic_write(path) as temporary,
-        av.open(str(temporary), "w", options={"movflags": "faststart"}) as container,
-    ):
+    options = {} if path.suffix.lower() == ".mkv" else {"movflags": "faststart"}  # plays while it loads
+    with atomic_write(path) as temporary, av.open(str(temporary), "w", options=options) as container:
         stream: Any = None
         for pixels in frames:
             if stream is None:
@@ -97,12 +95,12 @@ def write_video(frames: Iterable[Pixels], path: Path, fps: int) -> None:
 
 
 def write_pictures(frames: Iterable[Pixels], folder: Path) -> None:
-    """00000.png onwards; InputError when ``folder`` has something in it already."""
+    """00000.png onwards, once all are there; InputError when ``folder`` has something in it already."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: is there already and not an empty folder. Choose another --out.")
-    for number, pixels in enumerate(frames):
-        with atomic_write(folder / f"{number:05d}.png") as temporary:
-            temporary.write_bytes(as_png(pixels))
+    with atomic_folder(folder) as temporary:
+        for number, pixels in enumerate(frames):
+            (temporary / f"{number:05d}.png").write_bytes(as_png(pixels))
 
 
 def _frames(

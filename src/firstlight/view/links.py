@@ -12,6 +12,7 @@ from firstlight.scene import Cameras, look_at
 from firstlight.view.frame import Viewpoint
 
 NUMBERS = 10
+_FARTHEST, _SHORTEST = 1e15, 1e-12  # scene units: beyond, single precision has no square of a distance
 
 
 def read_view(text: str) -> Viewpoint:
@@ -22,9 +23,9 @@ def read_view(text: str) -> Viewpoint:
         numbers = np.array([float(number) for number in part.split(",")])
     except ValueError:
         numbers = np.zeros(0)
-    if len(numbers) == NUMBERS and np.isfinite(numbers).all() and 0 < numbers[9] < 180:
+    if len(numbers) == NUMBERS and (np.abs(numbers) < _FARTHEST).all() and 0 < numbers[9] < 180:
         position, target, up, fov = numbers[:3], numbers[3:6], numbers[6:9], math.radians(numbers[9])
-        if (position != target).any() and up.any():
+        if (position != target).any() and np.linalg.norm(up) > _SHORTEST:
             return Viewpoint(position, target, up / np.linalg.norm(up), fov, fov)
     raise InputError(
         f"{text[:80]!r}: not a view. Expected ten numbers and commas: position, target, up direction "

@@ -138,8 +138,10 @@ def _levels(values: Floats, low: float, high: float) -> Bytes:
 
 def _along_curve(folded: npt.NDArray[np.float64]) -> npt.NDArray[np.uint64]:
     """Where each folded position [n, 3] comes along a curve through 2^21 cells a side."""
-    low = folded.min(0, initial=0)
-    side = max(float(np.ptp(folded)) if len(folded) else 1.0, 1e-12)
+    if len(folded) == 0:
+        return np.zeros(0, np.uint64)
+    low = folded.min(0)
+    side = max(float((folded.max(0) - low).max()), 1e-12)
     return along_z_curve(((folded - low) / side * 0x1FFFFF).astype(np.uint64))
 
 

@@ -42,6 +42,7 @@ class App {
     this.first = new View(state.view);
     this.cameras = state.cameras.map(View.ofCamera);
     this.measured = { on: false, pane: null, points: [] };
+    this.stoodIn = -1;
     document.title = state.title;
     const grid = document.querySelector("main");
     if (this.panes.length !== state.scenes.length) {
@@ -139,7 +140,8 @@ class App {
   // The eye
 
   change(pane, move) {
-    this.flight.on = false;
+    this.stopFlight();
+    this.standIn(-1);
     move(pane.view);
     this.share(pane);
   }
@@ -163,16 +165,22 @@ class App {
   }
 
   goTo(index) {
-    this.flight.on = false;
-    this.stoodIn = index;
+    this.stopFlight();
+    this.standIn(index);
     if (this.cameras[index]) this.stand(this.cameras[index]);
+  }
+
+  /** Which camera the eye is in, -1 for none: its frustum is hidden, and its photo shown. */
+  standIn(index) {
+    if (index === this.stoodIn) return;
+    this.stoodIn = index;
     photo(this, index);
+    chosen(index);
   }
 
   reset() {
-    this.flight.on = false;
-    this.stoodIn = -1;
-    photo(this, -1);
+    this.stopFlight();
+    this.standIn(-1);
     this.stand(this.first);
   }
 
@@ -180,19 +188,29 @@ class App {
     const { flight } = this, most = this.cameras.length - 1;
     flight.t += flight.last === null ? 0 : Math.min(0.2, (now - flight.last) / 1000) * flight.rate;
     flight.last = now;
-    if (flight.t >= most) [flight.t, flight.on] = [most, false];
+    if (flight.t >= most) {
+      flight.t = most;
+      this.stopFlight();
+    }
     flight.slider.value = flight.t;
-    flight.button.textContent = flight.on ? "Stop" : "Fly along";
     this.stand(between(this.cameras, flight.t));
   }
 
   startFlight() {
     const { flight } = this;
-    flight.on = !flight.on;
+    if (flight.on) return this.stopFlight();
+    this.standIn(-1);
+    flight.on = true;
     flight.last = null;
     flight.rate = Math.max(0.5, (this.cameras.length - 1) / 30); // photos a second: half a minute at most
-    if (flight.on && flight.t >= this.cameras.length - 1) flight.t = 0;
-    flight.button.textContent = flight.on ? "Stop" : "Fly along";
+    if (flight.t >= this.cameras.length - 1) flight.t = 0;
+    flight.button.textContent = "Stop";
+  }
+
+  stopFlight() {
+    if (!this.flight.on) return;
+    this.flight.on = false;
+    this.flight.button.textContent = "Fly along";
   }
 
   // Links
@@ -208,7 +226,10 @@ class App {
 
   followLink() {
     const match = /[#&]view=([^&]*)/.exec(location.hash), view = match && this.link.read(decoded(match[1]));
-    if (view) this.stand(view);
+    if (view) {
+      this.standIn(-1);
+      this.stand(view);
+    }
     return Boolean(view);
   }
 

@@ -87,7 +87,9 @@ class Controls {
   }
 
   _key(event, down) {
-    if (event.ctrlKey || event.metaKey || event.altKey || !(KEYS[event.code] || TURNS[event.code])) return;
+    if (down && event.key === "Meta") this.pressed.clear(); // macOS tells of no key that is released beside it
+    // A key that is let go beside another one has been let go.
+    if ((down && (event.ctrlKey || event.metaKey || event.altKey)) || !(KEYS[event.code] || TURNS[event.code])) return;
     event.preventDefault();
     if (down) this.pressed.add(event.code);
     else this.pressed.delete(event.code);

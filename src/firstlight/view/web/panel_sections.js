@@ -43,7 +43,9 @@ function viewControls(app) {
     }));
   }
   if (!cameras.length) return parts;
-  parts.push(select("Go to", ["–", ...cameras.map((camera) => camera.name)], (i) => app.goTo(i - 1)));
+  const places = select("Go to", ["–", ...cameras.map((camera) => camera.name)], (i) => app.goTo(i - 1));
+  places.id = "places";
+  parts.push(places);
   if (cameras.length > 1) {
     const { flight } = app, along = make("input", { type: "range", min: 0, max: cameras.length - 1, step: "any" });
     flight.button = button("Fly along", () => app.startFlight());
@@ -51,7 +53,8 @@ function viewControls(app) {
     along.value = flight.t;
     along.setAttribute("aria-label", "Place on the captured path");
     along.addEventListener("input", () => {
-      flight.on = false;
+      app.stopFlight();
+      app.standIn(-1);
       flight.t = Number(along.value);
       app.stand(between(app.cameras, flight.t));
     });
@@ -125,7 +128,8 @@ function describe(app) {
   const words = document.querySelector("#words");
   words.replaceChildren(...app.panes.flatMap((pane, i) => {
     const { title, text } = app.state.scenes[i], { scene } = pane;
-    const count = scene ? `${scene.count.toLocaleString("en")} Gaussians` : "Waiting for the first Gaussians";
+    const many = scene && `${scene.count.toLocaleString("en")} ${scene.count === 1 ? "Gaussian" : "Gaussians"}`;
+    const count = many || "Waiting for the first Gaussians";
     return [make("h1", {}, title), make("p", {}, count), ...(text ? [make("p", {}, text)] : [])];
   }));
 }
@@ -134,6 +138,12 @@ function describeMeasure(app) {
   const { points, missed } = app.measured;
   const next = points.length === 1 ? "Click the other end." : app.measured.on ? "Click a point." : "";
   document.querySelector("#distance").textContent = missed ? "Nothing solid there." : app.distanceText() || next;
+}
+
+/** Show in the list of cameras in which of them the eye is. */
+function chosen(index) {
+  const list = document.querySelector("#places select");
+  if (list) list.value = index + 1;
 }
 
 /** The photo of the camera where the eye stands, where there is a server that has it. */
