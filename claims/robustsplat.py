@@ -6,7 +6,9 @@ stay clean. (Over 15 % of four in ten, they cost plain 3DGS no more than 0.6 dB:
 also decide what is pasted. Features are histograms of colours and edges, weaker than
 the paper's DINOv2. Arms: plain 3DGS, late growth alone, the mask alone, both, plain 3DGS under the true
 mask, and plain 3DGS and both on clean photos. The paper's data sets are not used, so its own figures are
-not measured.
+not measured. The one real set with passers-by at hand, `sacre-coeur`, has ten photos by ten cameras in other
+light each: nine of them, 240 pixels, 1,000 steps give 12.4 and 11.8 dB (two seeds) with plain 3DGS, 12.4 and
+12.3 with both parts, too little to say anything of passers-by.
 """
 
 from __future__ import annotations
