@@ -31,7 +31,6 @@ _ENOUGH = 12  # points by which a photo counts as placed
 class _Known(NamedTuple):
     """A photo of the model: which of its keypoints are points."""
 
-    features: Features
     rows: npt.NDArray[np.int64]  # [M] keypoints
     points: npt.NDArray[np.int64]  # [M] which points of the model they are
 
@@ -90,7 +89,7 @@ def place_against(
 
 def _known(features: Features, camera: Cameras, points: Points | None, photo: int) -> _Known:
     if points is None or len(features) == 0:
-        return _Known(features, np.zeros(0, np.int64), np.zeros(0, np.int64))
+        return _Known(np.zeros(0, np.int64), np.zeros(0, np.int64))
     seen = points.track_point[points.track_photo == photo]
     xyz = points.xyz[seen].double()
     viewmat = camera.viewmats[0].double()
@@ -98,7 +97,7 @@ def _known(features: Features, camera: Cameras, points: Points | None, photo: in
     xy, _ = lenses_of(camera)[0].project(local[:, 0] / local[:, 2], local[:, 1] / local[:, 2])
     away, rows = cKDTree(features.xy).query(xy)
     near = away < _NEAR
-    return _Known(features, rows[near].astype(np.int64), seen.numpy()[near])
+    return _Known(rows[near].astype(np.int64), seen.numpy()[near])
 
 
 def _find(
